@@ -1,0 +1,1 @@
+"""Configuration in, objects out: the one module that knows every adapter."""

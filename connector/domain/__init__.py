@@ -1,0 +1,1 @@
+"""Values and decisions. Nothing in here does I/O, sleeps, or asks what time it is."""

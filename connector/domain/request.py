@@ -1,0 +1,106 @@
+"""A call on its way through the door. What is not proven genuine cannot go on as an event, by type."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from connector.domain.clock import Instant
+
+
+@dataclass(frozen=True, slots=True)
+class UnverifiedRequest:
+    """A call as it came in: the raw bytes and what the connection says of them.
+
+    `target` is the path and query exactly as sent (percent-encoding untouched). `headers` are all of them, in order,
+    with the names as sent, values decoded as latin-1. `peer` is the address of the caller (behind a trusted proxy: what
+    the proxy says). `secure` tells whether it came over HTTPS as far as we can know.
+    """
+
+    source: str
+    method: str
+    target: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    received_at: Instant
+    peer: str
+    secure: bool
+
+    def header(self, name: str) -> str | None:
+        """Return the value of the only header of that name (any case); None when absent or given more than once."""
+        wanted = name.lower()
+        values = [value for key, value in self.headers if key.lower() == wanted]
+        return values[0] if len(values) == 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedRequest:
+    """A call that was proven genuine, or comes from a source that is trusted by other means.
+
+    `proof` identifies the call itself, not its content (S31): the SHA-256 of the signing string; None for a source
+    without signatures, whose calls are never taken for one another. `signed_at` is the signed Date header.
+    """
+
+    request: UnverifiedRequest
+    proof: bytes | None
+    signed_at: Instant | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnprovenRequest:
+    """A call for which everything holds that needs no key, while DNS does not give the key (S32)."""
+
+    request: UnverifiedRequest
+    proof: bytes
+    signed_at: Instant
+    key_id: str
+
+
+class RefusalReason(StrEnum):
+    """Why a call was refused. The log says it; the caller is only given the status that goes with it."""
+
+    METHOD = "method"  # 405
+    SOURCE = "source"  # 404: no such source
+    TOO_LARGE = "too-large"  # 413
+    BROKEN_HTTP = "broken-http"  # 400
+    CONTENT_TYPE = "content-type"  # 415, sources without signature only
+    CONTENT = "content"  # 400, sources without signature only
+    INSECURE = "insecure"  # 401 from here on
+    ADDRESS = "address"
+    SECRET = "secret"  # noqa: S105 - a reason, not a secret
+    SIGNATURE_MISSING = "signature-missing"
+    SIGNATURE_MALFORMED = "signature-malformed"
+    ALGORITHM = "algorithm"
+    COVERAGE = "coverage"
+    DIGEST = "digest"
+    ACCOUNT = "account"
+    HOST = "host"
+    PATH = "path"
+    DATE = "date"
+    KEY_ID = "key-id"
+    KEY_UNKNOWN = "key-unknown"
+    KEY_REVOKED = "key-revoked"
+    KEY_WEAK = "key-weak"
+    SIGNATURE = "signature"
+
+    @property
+    def status(self) -> int:
+        """The HTTP status that the caller gets."""
+        return _STATUS.get(self, 401)
+
+
+_STATUS = {
+    RefusalReason.METHOD: 405,
+    RefusalReason.SOURCE: 404,
+    RefusalReason.TOO_LARGE: 413,
+    RefusalReason.BROKEN_HTTP: 400,
+    RefusalReason.CONTENT_TYPE: 415,
+    RefusalReason.CONTENT: 400,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A call that is not taken. `detail` is for our log only: it names both values that differ, no personal data."""
+
+    reason: RefusalReason
+    detail: str
+    clock_off_by: int | None = None  # seconds; only for a call that is genuine but for its Date (S33)

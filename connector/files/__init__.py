@@ -1,0 +1,1 @@
+"""TOML and YAML files that people write: read with the place of every key, so that an error can point at it."""

@@ -1,0 +1,1 @@
+"""Public keys from DNS, as DKIM TXT records."""

@@ -1,0 +1,1 @@
+"""Public keys from a file."""
