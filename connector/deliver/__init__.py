@@ -1,0 +1,1 @@
+"""claim → map → send → settle: from the outbox to the CRMs. Knows ports only."""

@@ -30,21 +30,22 @@ NOTHING = Accepted(known=False)
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What a change brings: `changed` is sent to a linked record; `after` is accepted once it succeeded.
+    """What a change brings. `changed` is sent to a linked record, `full` to one that was found or is made.
 
-    `during` is what is certain while the attempt is under way: known nothing, and every field that the attempt may
-    fill counted as filled.
+    `links` are the relations to make. `after` is what the CRM has accepted once it succeeded; `during` what is certain
+    while the attempt is under way: nothing is known, and every field that the attempt may fill counts as filled.
     """
 
     changed: Mapping[str, JsonValue]
     full: Mapping[str, JsonValue]
+    links: frozenset[str]
     after: Accepted
     during: Accepted
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to send."""
-        return not self.changed
+        """Whether there is nothing to send to a linked record."""
+        return not self.changed and not self.links
 
 
 class Hasher:
@@ -64,35 +65,32 @@ class Hasher:
         return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=self._key, digest_size=size).digest()
 
 
+_LINK = "link:"  # stands before a relation's name among the field paths
+
+
 def compare(
-    change: Change, links: Mapping[str, str], last: Accepted, hasher: Hasher, *, everything: bool, forced: bool
+    change: Change, parents: Mapping[str, str], last: Accepted, hasher: Hasher, *, everything: bool, forced: bool
 ) -> Difference:
     """Compare a wanted state with what was last accepted.
 
-    `links` are the associations to make, relation → CRM ID: a changed parent is a change. `everything` is
-    `write: all`: if anything differs, all goes. `forced` sends all (a replay, or a doubt).
+    `parents` are the associations to make, relation → CRM ID: another parent is a change. `everything` is `write: all`:
+    if anything differs, all goes. `forced` sends all (a replay, or a doubt).
     """
     wanted = {path: hasher.value(value) for path, value in change.fields.items()}
-    wanted |= {f"link:{relation}": hasher.value(crm_id) for relation, crm_id in links.items()}
-    clears = {path for path in change.clears if path in last.hashes and last.hashes[path] != EMPTY}
-    full: dict[str, JsonValue] = {**change.fields, **dict.fromkeys(sorted(clears))}
-
+    wanted |= {_LINK + relation: hasher.value(crm_id) for relation, crm_id in parents.items()}
+    clears = {path for path in change.clears if last.hashes.get(path, EMPTY) != EMPTY}
     new = {path for path, digest in wanted.items() if last.hashes.get(path) != digest} | clears
-    if forced or not last.known:
-        changed_paths = set(wanted) | clears
+    if forced or not last.known or (everything and new - change.volatile):
+        new = set(wanted) | clears
     elif not new - change.volatile:
-        changed_paths = set()
-    elif everything:
-        changed_paths = set(wanted) | clears
-    else:
-        changed_paths = new
-    changed = {path: value for path, value in full.items() if path in changed_paths}
-    if not changed and any(path.startswith("link:") for path in changed_paths):
-        changed = {}
+        new = set()
+    full: dict[str, JsonValue] = {**change.fields, **dict.fromkeys(sorted(clears))}
     after = {**last.hashes, **wanted, **dict.fromkeys(change.clears, EMPTY)}
-    during = {path: last.hashes.get(path, EMPTY) for path in after} | {
-        path: digest for path, digest in wanted.items() if path in changed_paths
-    }
-    for path in clears:
-        during[path] = last.hashes[path]
-    return Difference(changed, full, Accepted(known=True, hashes=after), Accepted(known=False, hashes=during))
+    during = {**dict.fromkeys(after, EMPTY), **last.hashes, **{path: wanted[path] for path in new if path in wanted}}
+    return Difference(
+        changed={path: value for path, value in full.items() if path in new},
+        full=full,
+        links=frozenset(path.removeprefix(_LINK) for path in new if path.startswith(_LINK)),
+        after=Accepted(known=True, hashes=after),
+        during=Accepted(known=False, hashes=during),
+    )

@@ -167,14 +167,15 @@ class LinkView:
 
     `version` changes with every change of it: a claim that was decided on an older one is not granted.
     `attempted`: a request that can write may have left for it. `gone_at`: a person deleted it in the CRM (S10).
-    `created_maybe_at`: a create may have left at that moment at the latest (S22).
+    `doubt_at`: a write may have left, at that
+    moment at the latest, whose answer is missing (S21, S22): nothing goes before the CRM has had time to finish it.
     """
 
     crm_id: str | None = None
     version: int = 0
     attempted: bool = False
     gone_at: Instant | None = None
-    created_maybe_at: Instant | None = None
+    doubt_at: Instant | None = None
     accepted: Accepted = field(default_factory=lambda: Accepted(known=False))
 
 
@@ -182,13 +183,16 @@ class LinkView:
 class Due:
     """A delivery whose time has come, with all that deciding about it needs.
 
-    `created_here`: the line saw the record's create, so a delete with nothing ever attempted sends nothing (S5).
-    `counted_ms`: how long it has been tried while its destination was healthy (S23).
+    `record` is the record key as the outbox keeps it (an address as its keyed hash). `changed_at`: when it was last
+    settled or made. `created_here`: the line saw the record's create, so a delete with nothing ever attempted sends
+    nothing (S5). `counted_ms`: how long it has been tried while its destination was healthy (S23).
     """
 
     delivery_id: int
     mapping: str
-    record: Record
+    destination: str
+    object: str
+    record: str
     call: StoredCall
     rank: int
     attempts: int
@@ -199,7 +203,7 @@ class Due:
     is_delete: bool
     created_here: bool
     due_at: Instant
-    routed_at: Instant
+    changed_at: Instant
     link: LinkView
 
 
@@ -217,29 +221,32 @@ class Take:
 
     `keys` are the locks that go with it: the link, each match key, the CRM record (S11, S16): nobody else has one of
     them while the lease lasts. `during` replaces the link's accepted state in the same transaction, before anything
-    leaves (S8); None when the attempt cannot write. `may_create_by` is the last moment a create could leave.
+    leaves (S8); None when the attempt cannot write. `in_doubt_until` is the
+    last moment at which a request of this attempt could leave.
     """
 
     delivery_id: int
-    mapping: str
+    destination: str
+    object: str
     link_version: int
     keys: tuple[bytes, ...]
     lease: int
     lease_until: Millis
     during: Accepted | None
-    may_create_by: Instant | None = None
+    in_doubt_until: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkChange:
-    """How an attempt changes the link. A field that is None stays as it is, save for `crm_id` with `unlink`."""
+    """How an attempt changes the link. What is None stays as it is; `unlink` takes the CRM ID away."""
 
     crm_id: str | None = None
     unlink: bool = False
     gone_at: Instant | None = None
-    created_maybe_at: Instant | None = None
-    certain: bool = False  # no create is in doubt any more
+    doubt_at: Instant | None = None
+    certain: bool = False  # no write is in doubt any more
     accepted: Accepted | None = None
+    forget: bool = False  # the CRM's record is erased: whatever comes later starts anew
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,6 +260,8 @@ class Settlement:
     """
 
     delivery_id: int
+    destination: str
+    object: str
     state: DeliveryState
     lease: int | None = None
     due_at: Instant | None = None
@@ -295,7 +304,8 @@ class Pause:
     probes: int = 0
 
 
-Router = Callable[[StoredCall], "Sequence[Route] | NotUnderstood"]
+Router = Callable[[StoredCall], "tuple[Event, Sequence[Route]] | NotUnderstood"]
+"""Reads a call and tells which mappings take it."""
 
 
 class Queue(Protocol):
@@ -306,15 +316,22 @@ class Queue(Protocol):
         """Hashes with the outbox's own key."""
         ...
 
+    def lease(self) -> int:
+        """Return a new lease: a number that is this process's own for as long as it lives."""
+        ...
+
     def recover(self, now: Instant, elapsed: Millis, boot_id: str) -> int:
-        """End the leases that ran out, and all of an earlier boot; return how many. The doubt stays on their links."""
+        """End the leases that ran out, of owners that are gone, and of an earlier boot; return how many.
+
+        The doubt about what they sent stays on their links.
+        """
         ...
 
     def route(self, now: Instant, limit: int, router: Router) -> Routed:
         """Give up to `limit` new events to the router and keep what it says: superseding, order and holds included."""
         ...
 
-    def due(self, now: Instant, mapping: str, limit: int) -> Sequence[Due]:
+    def due(self, now: Instant, mapping: str, destination: str, object_name: str, limit: int) -> Sequence[Due]:
         """Return the mapping's due deliveries, live ones first, longest due first; only the head of each line."""
         ...
 
@@ -322,16 +339,16 @@ class Queue(Protocol):
         """When the next pending delivery of these mappings is due; None when there is none."""
         ...
 
-    def last_state(self, record: Record, before: int) -> StoredCall | None:
-        """Return the newest stored call of the record, earlier than that event, that has fields (S15)."""
+    def last_state(self, event_id: int) -> StoredCall | None:
+        """Return the newest other stored call of that event's record that has fields (S15)."""
         ...
 
     def parents(self, destination: str, wanted: Sequence[tuple[str, str, Record]]) -> Sequence[ParentView]:
         """Look up parents, given as (mapping, object, record)."""
         ...
 
-    def sharers(self, destination: str, object_name: str, crm_id: str, but: Record) -> Sequence[Record]:
-        """Return the other records that are linked to that CRM record (S16)."""
+    def sharers(self, destination: str, object_name: str, crm_id: str, but: str) -> Sequence[str]:
+        """Return the other records (as the outbox keeps them) that are linked to that CRM record (S16)."""
         ...
 
     def take(

@@ -1,0 +1,353 @@
+"""The deliverer's loop: one owner of the outbox's queue. A person reads it on one screen: `turn`."""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from connector.deliver.conclude import conclude
+from connector.deliver.destination import Destination, Mode
+from connector.deliver.health import Health
+from connector.deliver.limits import Limiter
+from connector.deliver.plan import Attempt, Decision, Knowledge, Postpone, Settle, decide
+from connector.deliver.work import Finished, Job, Leased, Pool
+from connector.domain.change import Verb
+from connector.domain.clock import HOUR, SECOND, Clock, Instant, Millis
+from connector.domain.decode import identity
+from connector.domain.delivery import DeliveryState
+from connector.domain.event import Event, EventType, NotUnderstood
+from connector.domain.outcome import Outcome, OutcomeKind
+from connector.domain.retry import Schedule
+from connector.mapping.port import Deliver, MappingSet
+from connector.mapping.port import Mapping as MappingPort
+from connector.outbox.port import Due, Pause, Queue, Route, Settled, Settlement, StoredCall, Take
+
+_ROUTE_AT_ONCE = 200
+_CLAIM_AT_ONCE = 64
+_LEASE_MARGIN: Millis = 5 * SECOND
+_JUMP: Millis = 5 * SECOND  # a larger move of the time of day against the other clock is a jump
+_RECOVER_EVERY: Millis = SECOND
+
+
+class Log(Protocol):
+    """Takes one line: what happened, and its particulars."""
+
+    def __call__(self, event: str, /, **particulars: object) -> None:
+        """Write it."""
+        ...
+
+
+@dataclass(slots=True)
+class Engine:
+    """Everything it needs comes in; it owns nothing but its memory of who is healthy."""
+
+    queue: Queue
+    mappings: MappingSet
+    destinations: Mapping[str, Destination]
+    decode: Callable[[StoredCall], Event | NotUnderstood]
+    pool: Pool
+    clock: Clock
+    boot_id: str
+    log: Log
+    schedule: Schedule = field(default_factory=Schedule)
+    concurrency: int = 16
+    chance: random.Random = field(default_factory=random.Random)
+    limiters: dict[str, Limiter] = field(init=False)
+    _health: dict[str, Health] = field(init=False)
+    _in_flight: Counter[str] = field(init=False, default_factory=Counter)
+    _probing: set[str] = field(init=False, default_factory=set)
+    _recovered_at: Millis = field(init=False, default=-_RECOVER_EVERY)
+    _offset: Millis | None = field(init=False, default=None)
+    _turns: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        self.limiters = {name: Limiter(d.crm.limits.rates, self.clock) for name, d in self.destinations.items()}
+        self._health = {name: Health(name) for name in self.destinations}
+
+    # ── the loop ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def begin(self) -> None:
+        """Take up what a deliverer before us left."""
+        live = [m.name for m in self.mappings.mappings.values() if self.destinations[m.destination].mode is Mode.LIVE]
+        released = self.queue.release_observed(live, self.clock.now())
+        if released:
+            self.log("observed deliveries go live", deliveries=released)
+
+    def turn(self) -> bool:
+        """Do what there is to do; tell whether anything was done."""
+        now = self.clock.now()
+        self._watch_clock(now)
+        done = self._settle_finished()
+        self._recover(now)
+        routed = self.queue.route(now, _ROUTE_AT_ONCE, self._route)
+        if routed.revived:
+            self.log("deleted records came back", records=routed.revived)
+        return self._claim(now) or routed.events > 0 or done
+
+    def next_due(self) -> Instant | None:
+        """When the next delivery that may be sent is due; None when there is none."""
+        paused = self.queue.pauses(self.clock.now())
+        free = [m.name for m in self.mappings.mappings.values() if not self._pauses_of(m, paused)]
+        return self.queue.next_due(free)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is in flight."""
+        return self.pool.busy == 0
+
+    def finish(self) -> None:
+        """Settle what has come back, and nothing more."""
+        self._settle_finished()
+
+    # ── steps of a turn ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _watch_clock(self, now: Instant) -> None:
+        """When the time of day jumps, what was planned on the old time moves with it."""
+        offset = now - self.clock.elapsed()
+        if self._offset is not None and abs(offset - self._offset) > _JUMP:
+            self.log("the time of day jumped", milliseconds=offset - self._offset)
+            self.queue.shift(offset - self._offset, now)
+            self._offset = offset
+        elif self._offset is None:
+            self._offset = offset
+
+    def _recover(self, now: Instant) -> None:
+        elapsed = self.clock.elapsed()
+        if elapsed - self._recovered_at < _RECOVER_EVERY:
+            return
+        self._recovered_at = elapsed
+        ended = self.queue.recover(now, elapsed, self.boot_id)
+        if ended:
+            self.log("leases ended without an answer", deliveries=ended)
+
+    def _route(self, call: StoredCall) -> tuple[Event, Sequence[Route]] | NotUnderstood:
+        event = self.decode(call)
+        if isinstance(event, NotUnderstood):
+            return event
+        now = self.clock.now()
+        is_delete = event.type is EventType.DELETE
+        return event, [
+            Route(
+                mapping=mapping.name,
+                destination=mapping.destination,
+                object=mapping.object,
+                record=event.record,
+                rank=event.at // 1000 * 2 + is_delete,
+                is_state=mapping.deliver is Deliver.STATE,
+                is_create=event.type is EventType.CREATE,
+                is_delete=is_delete,
+                due_at=now + mapping.linger,
+                identity=identity(event) if mapping.deliver is Deliver.EACH else None,
+            )
+            for mapping in self.mappings.taking(event, call.source)
+        ]
+
+    def _claim(self, now: Instant) -> bool:
+        paused = self.queue.pauses(now)
+        names = sorted(self.mappings.mappings)
+        self._turns += 1
+        done = False
+        for i in range(len(names)):
+            mapping = self.mappings.mappings[names[(i + self._turns) % len(names)]]
+            room, is_probe = self._room(mapping, paused, now)
+            if room > 0:
+                done |= self._claim_for(mapping, room, now, is_probe=is_probe)
+        return done
+
+    def _room(self, mapping: MappingPort, paused: Mapping[str, Pause], now: Instant) -> tuple[int, bool]:
+        """Return how many jobs may start for that mapping, and whether as a probe."""
+        pauses = self._pauses_of(mapping, paused)
+        if any(pause.until is None or pause.until > now for pause in pauses):
+            return 0, False
+        if pauses:
+            is_probing = any(pause.subject in self._probing for pause in pauses)
+            return (0 if is_probing else 1), True
+        destination = self.destinations[mapping.destination]
+        if self.limiters[destination.name].delay() > SECOND // 2:
+            return 0, False
+        mine = min(destination.crm.limits.concurrency, self.concurrency) - self._in_flight[destination.name]
+        return min(mine, self.concurrency - self._in_flight.total()), False
+
+    @staticmethod
+    def _pauses_of(mapping: MappingPort, paused: Mapping[str, Pause]) -> list[Pause]:
+        subjects = (mapping.destination, f"{mapping.destination}/{mapping.object}", f"mapping:{mapping.name}")
+        return [paused[subject] for subject in subjects if subject in paused]
+
+    def _claim_for(self, mapping: MappingPort, room: int, now: Instant, *, is_probe: bool) -> bool:
+        destination = self.destinations[mapping.destination]
+        limit = 1 if is_probe else min(_CLAIM_AT_ONCE, max(room * 2, room * self._batch_hint(mapping)))
+        dues = self.queue.due(now, mapping.name, mapping.destination, mapping.object, limit)
+        if not dues:
+            return False
+        knowledge = self._knowledge()
+        decisions = [decide(due, mapping, knowledge, now) for due in dues]
+        if destination.mode is Mode.OBSERVE:
+            decisions = [_observe(decision) for decision in decisions]
+        attempts = [d for d in decisions if isinstance(d, Attempt)][: room * self._batch_hint(mapping)]
+        settlements = [_settlement(d, mapping, now) for d in decisions if not isinstance(d, Attempt)]
+        longest = destination.crm.longest_send
+        send_by = self.clock.elapsed() + longest
+        takes = [self._take(attempt, send_by + longest + _LEASE_MARGIN, now + longest) for attempt in attempts]
+        granted, settled = self.queue.take(takes, settlements, now)
+        for settlement, fate in zip(settlements, settled, strict=True):
+            if fate is Settled.DONE and settlement.state is not DeliveryState.PENDING:
+                self.log(
+                    "settled",
+                    delivery=settlement.delivery_id,
+                    mapping=mapping.name,
+                    state=settlement.state.word,
+                    reason=settlement.reason,
+                )
+        leased = [Leased(attempt, take.lease) for attempt, take, ok in zip(attempts, takes, granted, strict=True) if ok]
+        self._submit(mapping, leased, send_by, is_probe=is_probe)
+        return bool(leased) or Settled.DONE in settled
+
+    def _batch_hint(self, mapping: MappingPort) -> int:
+        crm = self.destinations[mapping.destination].crm
+        return max(1, crm.batch_limit(mapping.object, Verb.UPSERT))
+
+    def _submit(self, mapping: MappingPort, leased: Sequence[Leased], send_by: Millis, *, is_probe: bool) -> None:
+        """Hand attempts over, those that may go together as one job."""
+        destination = self.destinations[mapping.destination]
+        by_verb: dict[str, list[Leased]] = {}
+        for one in leased:
+            by_verb.setdefault(one.attempt.write.verb, []).append(one)
+        for group in by_verb.values():
+            size = max(1, destination.crm.batch_limit(mapping.object, group[0].attempt.write.verb))
+            for start in range(0, len(group), size):
+                job = Job(destination.name, mapping.object, tuple(group[start : start + size]), send_by, is_probe)
+                self._in_flight[destination.name] += 1
+                if is_probe:
+                    self._probing |= {destination.name, f"{destination.name}/{mapping.object}"}
+                self.pool.submit(job)
+
+    def _take(self, attempt: Attempt, lease_until: Millis, in_doubt_until: Instant) -> Take:
+        due = attempt.due
+        return Take(
+            delivery_id=due.delivery_id,
+            destination=due.destination,
+            object=due.object,
+            link_version=due.link.version,
+            keys=attempt.keys,
+            lease=self.queue.lease(),
+            lease_until=lease_until,
+            during=attempt.difference.during,
+            in_doubt_until=in_doubt_until,
+        )
+
+    def _knowledge(self) -> Knowledge:
+        return Knowledge(
+            decode=self.decode,
+            last_state=self.queue.last_state,
+            parents=self.queue.parents,
+            sharers=self.queue.sharers,
+            visible_after=lambda destination, obj: self.destinations[destination].crm.visible_after(obj),
+            hasher=self.queue.hasher,
+        )
+
+    # ── what comes back ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _settle_finished(self) -> bool:
+        finished = self.pool.finished()
+        if not finished:
+            return False
+        now = self.clock.now()
+        paused = dict(self.queue.pauses(now))
+        settlements: list[Settlement] = []
+        for result in finished:
+            self._in_flight[result.job.destination] -= 1
+            health = self._health[result.job.destination]
+            healthy = health.is_proven(now)
+            for leased, outcome in zip(result.job.leased, result.outcomes, strict=True):
+                settlements.append(self._conclude(result, leased, outcome, now, healthy=healthy))
+                self._weigh(result.job, outcome, now, paused)
+        fates = self.queue.settle(settlements, now)
+        for settlement, fate in zip(settlements, fates, strict=True):
+            self._say(settlement, fate, now)
+        return True
+
+    def _conclude(
+        self, result: Finished, leased: Leased, outcome: Outcome, now: Instant, *, healthy: bool
+    ) -> Settlement:
+        destination = self.destinations[result.job.destination]
+        return conclude(
+            leased.attempt,
+            outcome,
+            lease=leased.lease,
+            took=result.took,
+            now=now,
+            healthy=healthy,
+            schedule=self.schedule,
+            chance=self.chance.random(),
+            visible_after=destination.crm.visible_after(result.job.object),
+        )
+
+    def _weigh(self, job: Job, outcome: Outcome, now: Instant, paused: dict[str, Pause]) -> None:
+        """Let the outcome speak for the destination: pause it, or end its pause."""
+        subjects = (job.destination, f"{job.destination}/{job.object}")
+        if job.is_probe:
+            self._probing -= set(subjects)
+        standing = next((paused[s] for s in reversed(subjects) if s in paused and paused[s].by != "operator"), None)
+        health = self._health[job.destination]
+        pause = health.note(outcome, job.object, now, standing)
+        if pause is not None:
+            if standing is None:
+                self.log("paused", subject=pause.subject, by=pause.by, reason=pause.reason)
+            self.queue.pause(pause)
+            paused[pause.subject] = pause
+        elif standing is not None and job.is_probe and outcome.kind is not OutcomeKind.NOT_SENT:
+            for subject in subjects:
+                if subject in paused and paused[subject].by != "operator" and self.queue.resume(subject):
+                    self.log("resumed", subject=subject, after=now - paused[subject].since)
+                    del paused[subject]
+            health.recovered()
+
+    def _say(self, settlement: Settlement, fate: Settled, now: Instant) -> None:
+        """One line per attempt."""
+        self.log(
+            "attempt",
+            delivery=settlement.delivery_id,
+            outcome=settlement.outcome,
+            state=settlement.state.word if fate is Settled.DONE else fate.value,
+            status=settlement.status,
+            requests=settlement.requests,
+            took=settlement.took,
+            reason=settlement.reason,
+            again_in=settlement.due_at - now if settlement.due_at is not None else None,
+        )
+
+
+def _observe(decision: Decision) -> Decision:
+    """In observe mode nothing is sent: what would be is the reason, until the destination goes live."""
+    if not isinstance(decision, Attempt):
+        return decision
+    write = decision.write
+    fields = ", ".join(sorted(write.changed or write.full)) or "nothing"
+    what = f"{write.verb} {write.object} {write.crm_id or '(not linked)'}: {fields}"
+    return Settle(decision.due, DeliveryState.HELD, f"observe: would {what}")
+
+
+def _settlement(decision: Settle | Postpone, mapping: MappingPort, now: Instant) -> Settlement:
+    due: Due = decision.due
+    if isinstance(decision, Postpone):
+        return Settlement(
+            delivery_id=due.delivery_id,
+            destination=due.destination,
+            object=due.object,
+            state=DeliveryState.PENDING,
+            due_at=min(decision.until, now + HOUR),
+            reason=decision.reason,
+        )
+    return Settlement(
+        delivery_id=due.delivery_id,
+        destination=due.destination,
+        object=due.object,
+        state=decision.state,
+        link_version=due.link.version,
+        reason=decision.reason,
+        outcome=decision.state.word,
+        version=mapping.version,
+        link=decision.link,
+        renew_sharers=decision.renew_sharers,
+    )

@@ -1,0 +1,201 @@
+"""What to do about a due delivery, before anything is sent: a decision from what is known, and nothing else."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from connector.crm.port import Association, Write
+from connector.domain.accepted import Difference, Hasher, compare
+from connector.domain.change import Change, Defect, Parent, Skip, WhenGone
+from connector.domain.clock import SECOND, Instant, Millis
+from connector.domain.delivery import DeliveryState
+from connector.domain.event import Event, EventType, NotUnderstood
+from connector.domain.record import Record
+from connector.mapping.port import Deliver, Mapping
+from connector.mapping.port import Write as WritePolicy
+from connector.outbox.port import Due, LinkChange, ParentView, StoredCall
+
+_PARENT_SOON: Millis = SECOND
+_PARENT_LATEST: Millis = 30 * SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Send this. `keys` are the locks to take; `unlinked` the parents that have no link yet."""
+
+    due: Due
+    mapping: Mapping
+    change: Change
+    write: Write
+    difference: Difference
+    keys: tuple[bytes, ...]
+    unlinked: tuple[tuple[str, str, Record], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Nothing is to be sent: settle it so."""
+
+    due: Due
+    state: DeliveryState
+    reason: str
+    link: LinkChange | None = None
+    renew_sharers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Postpone:
+    """Not yet: a parent is on its way, or an answer is still missing."""
+
+    due: Due
+    until: Instant
+    reason: str
+
+
+Decision: TypeAlias = Attempt | Settle | Postpone
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What a decision may ask for, besides what is due."""
+
+    decode: Callable[[StoredCall], Event | NotUnderstood]
+    last_state: Callable[[int], StoredCall | None]
+    parents: Callable[[str, Sequence[tuple[str, str, Record]]], Sequence[ParentView]]
+    sharers: Callable[[str, str, str, str], Sequence[str]]
+    visible_after: Callable[[str, str], Millis]
+    hasher: Hasher
+
+
+def decide(due: Due, mapping: Mapping, known: Knowledge, now: Instant) -> Decision:
+    """Return what is to be done about a delivery whose time has come."""
+    event = known.decode(due.call)
+    if isinstance(event, NotUnderstood):
+        return Settle(due, DeliveryState.DEAD, f"not understood: {event.reason}")
+    link = due.link
+    if due.is_delete and due.created_here and not link.attempted:
+        return Settle(due, DeliveryState.SKIPPED, "created and deleted before anything was sent")
+    settled = _wait_for_certainty(due, known, now)
+    if settled is not None:
+        return settled
+    last = None
+    if due.is_delete and link.crm_id is None and event.fields is None:
+        last = _last(due, known)
+    change = mapping.translate(event, linked=link.crm_id is not None, last=last)
+    if isinstance(change, Skip):
+        return Settle(due, DeliveryState.SKIPPED, change.reason, _forget(due))
+    if isinstance(change, Defect):
+        return Settle(due, DeliveryState.DEAD, change.reason)
+    if link.gone_at is not None and not _starts_anew(event, due, change):
+        reason = "a person deleted the record in the CRM (when_gone: stop); replay it to create it again"
+        return Settle(due, DeliveryState.SKIPPED, reason)
+    if change.verb.removes:
+        return _removal(due, mapping, change, known)
+    return _write(due, mapping, change, known, now)
+
+
+def _forget(due: Due) -> LinkChange | None:
+    """A delete that is ignored ends the link all the same: the ID will never come again."""
+    return LinkChange(forget=True) if due.is_delete and due.link.attempted else None
+
+
+def _starts_anew(event: Event, due: Due, change: Change) -> bool:
+    """A record that was deleted in the CRM comes back only by decision, or as a new one at Copernica."""
+    return due.forced or event.type is EventType.CREATE or change.when_gone is WhenGone.RECREATE
+
+
+def _wait_for_certainty(due: Due, known: Knowledge, now: Instant) -> Postpone | None:
+    """While an answer is missing, the CRM gets the time to finish what it may still be doing (S21, S22)."""
+    doubt = due.link.doubt_at
+    if doubt is None:
+        return None
+    ready = min(doubt, now) + known.visible_after(due.destination, due.object)
+    if now >= ready:
+        return None
+    return Postpone(due, ready, "an earlier answer is missing; the CRM is given time to finish")
+
+
+def _last(due: Due, known: Knowledge) -> Event | None:
+    call = known.last_state(due.call.event_id)
+    event = None if call is None else known.decode(call)
+    return event if isinstance(event, Event) else None
+
+
+def _removal(due: Due, mapping: Mapping, change: Change, known: Knowledge) -> Decision:
+    crm_id = due.link.crm_id
+    if crm_id is not None and known.sharers(due.destination, due.object, crm_id, due.record):
+        reason = "another Copernica record shares the CRM's record: only the link was removed"
+        return Settle(due, DeliveryState.SKIPPED, reason, LinkChange(forget=True), renew_sharers=True)
+    write = Write(
+        id=str(due.call.event_id),
+        object=due.object,
+        verb=change.verb,
+        crm_id=crm_id,
+        match=change.match,
+        unmatchable=change.unmatchable,
+        many=change.many,
+    )
+    nothing = compare(change, {}, due.link.accepted, known.hasher, everything=False, forced=False)
+    return Attempt(due, mapping, change, write, nothing, lock_keys(due, change, known.hasher))
+
+
+def _write(due: Due, mapping: Mapping, change: Change, known: Knowledge, now: Instant) -> Decision:
+    views = known.parents(due.destination, [_wanted(parent) for parent in change.parents]) if change.parents else ()
+    pairs = list(zip(change.parents, views, strict=True))
+    if any(view.coming for _, view in pairs):
+        age = max(0, now - due.call.request.request.received_at)
+        wait = min(max(_PARENT_SOON, age // 4), _PARENT_LATEST)
+        return Postpone(due, now + wait, "waits for the record that it is linked to")
+    each = mapping.deliver is Deliver.EACH
+    linked = {parent.relation: view.crm_id for parent, view in pairs if view.crm_id is not None}
+    difference = compare(
+        change,
+        linked,
+        due.link.accepted,
+        known.hasher,
+        everything=mapping.write is WritePolicy.ALL,
+        forced=due.forced or each,
+    )
+    if due.link.crm_id is not None and difference.is_empty and not each:
+        return Settle(due, DeliveryState.UNCHANGED, "")
+    write = Write(
+        id=str(due.call.event_id),
+        object=due.object,
+        verb=change.verb,
+        crm_id=due.link.crm_id,
+        match=change.match,
+        unmatchable=change.unmatchable,
+        changed=difference.changed,
+        full=difference.full,
+        create_only=change.create_fields,
+        associations=tuple(
+            Association(parent.relation, parent.object, view.crm_id)
+            for parent, view in pairs
+            if view.crm_id is not None and (due.link.crm_id is None or parent.relation in difference.links)
+        ),
+        created_maybe_at=due.link.doubt_at if due.link.crm_id is None else None,
+        when_gone=change.when_gone,
+        many=change.many,
+    )
+    unlinked = tuple((parent.relation, parent.object, parent.record) for parent, view in pairs if view.crm_id is None)
+    return Attempt(due, mapping, change, write, difference, lock_keys(due, change, known.hasher), unlinked)
+
+
+def _wanted(parent: Parent) -> tuple[str, str, Record]:
+    return parent.mapping, parent.object, parent.record
+
+
+def lock_keys(due: Due, change: Change, hasher: Hasher) -> tuple[bytes, ...]:
+    """Return what only one writer may have: the link, the CRM's record, and each match key, old and new (S11)."""
+    place = f"{due.destination}\0{due.object}"
+    keys = {hasher.digest(f"link\0{place}\0{due.record}")}
+    if due.link.crm_id is not None:
+        keys.add(hasher.digest(f"crm\0{place}\0{due.link.crm_id}"))
+    if not change.verb.removes or due.link.crm_id is None:
+        for match in change.match:
+            value = match.value.lower() if isinstance(match.value, str) else match.value
+            keys.add(hasher.digest(f"match\0{place}\0{match.name}\0{hasher.value(value).hex()}"))
+            old = due.link.accepted.hashes.get(match.name)
+            if old is not None:
+                keys.add(hasher.digest(f"match\0{place}\0{match.name}\0{old.hex()}"))
+    return tuple(sorted(keys))

@@ -1,0 +1,111 @@
+"""Attempts on their way to a CRM, and the gate that each request has to pass."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from connector.crm.port import Crm
+from connector.deliver.limits import Limiter
+from connector.deliver.plan import Attempt
+from connector.domain.clock import Clock, Millis
+from connector.domain.outcome import Outcome, OutcomeKind
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """An attempt and its lease."""
+
+    attempt: Attempt
+    lease: int
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Attempts that go to the CRM together. `send_by` is the last moment a request may leave (clock.elapsed)."""
+
+    destination: str
+    object: str
+    leased: tuple[Leased, ...]
+    send_by: Millis
+    is_probe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A job with its outcomes, and what it took."""
+
+    job: Job
+    outcomes: Sequence[Outcome]
+    took: Millis
+
+
+class JobGate:
+    """The gate of one job: its lease, its destination's budget, and the end of the deliverer."""
+
+    def __init__(
+        self,
+        job: Job,
+        clock: Clock,
+        limiter: Limiter,
+        is_stopping: Callable[[], bool],
+        sleep: Callable[[Millis], None],
+    ) -> None:
+        self._job = job
+        self._clock = clock
+        self._limiter = limiter
+        self._is_stopping = is_stopping
+        self._sleep = sleep
+
+    def may_send(self, cost: int) -> bool:
+        """See `connector.crm.port.Gate`."""
+        if self._is_over():
+            return False
+        wait = self._limiter.reserve(cost)
+        if wait:
+            if self._clock.elapsed() + wait > self._job.send_by:
+                return False
+            self._sleep(wait)
+        return not self._is_over()
+
+    def _is_over(self) -> bool:
+        return self._is_stopping() or self._clock.elapsed() > self._job.send_by
+
+
+def perform(job: Job, crm: Crm, gate: JobGate, clock: Clock) -> Finished:
+    """Send a job. What the adapter cannot help raising is a defect of ours: it counts as ambiguous, and is said."""
+    began = clock.elapsed()
+    writes = [leased.attempt.write for leased in job.leased]
+    try:
+        outcomes = crm.send(writes, gate)
+    except Exception as error:  # noqa: BLE001 - a worker must never take a lease with it
+        outcomes = [
+            Outcome(
+                kind=OutcomeKind.AMBIGUOUS,
+                reason=f"the CRM adapter failed: {type(error).__name__}: {error}",
+                wrote=True,
+                created_maybe=write.crm_id is None,
+            )
+            for write in writes
+        ]
+    return Finished(job, outcomes, clock.elapsed() - began)
+
+
+class Pool(Protocol):
+    """Where jobs are carried out, beside the engine."""
+
+    def submit(self, job: Job) -> None:
+        """Carry out a job."""
+        ...
+
+    def finished(self) -> Sequence[Finished]:
+        """Return the jobs that have ended since the last call; never waits."""
+        ...
+
+    def wait(self, timeout: Millis) -> None:
+        """Wait until a job ends or somebody wakes us, at most that long."""
+        ...
+
+    @property
+    def busy(self) -> int:
+        """How many jobs are under way, or ended and not yet fetched."""
+        ...

@@ -1,0 +1,43 @@
+"""Pauses and budgets."""
+
+from collections.abc import Mapping
+
+from connector.domain.clock import Instant
+from connector.outbox.port import Pause
+from connector.outbox.sqlite.database import Database
+
+
+class Controls:
+    """What is paused, and what may still be spent, over all processes."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def pauses(self, now: Instant) -> Mapping[str, Pause]:
+        """Return all pauses by subject, also those whose time has passed: they wait for their probe."""
+        del now
+        rows = self._db.conn.execute("SELECT subject, by, reason, since, until, probes FROM pauses").fetchall()
+        return {row[0]: Pause(*row) for row in rows}
+
+    def pause(self, pause: Pause) -> None:
+        """Pause, or replace the pause of that subject."""
+        with self._db.write() as conn:
+            conn.execute(
+                "INSERT OR REPLACE INTO pauses VALUES (?, ?, ?, ?, ?, ?)",
+                (pause.subject, pause.by, pause.reason, pause.since, pause.until, pause.probes),
+            )
+
+    def resume(self, subject: str) -> bool:
+        """End a pause; tell whether there was one."""
+        with self._db.write() as conn:
+            return conn.execute("DELETE FROM pauses WHERE subject = ?", (subject,)).rowcount == 1
+
+    def budget(self, name: str, window: int, cost: int, limit: int) -> bool:
+        """Take from a budget; False when it would go over its limit."""
+        with self._db.write() as conn:
+            row = conn.execute("SELECT window, spent FROM budgets WHERE name = ?", (name,)).fetchone()
+            spent = row[1] if row is not None and row[0] == window else 0
+            if spent + cost > limit:
+                return False
+            conn.execute("INSERT OR REPLACE INTO budgets VALUES (?, ?, ?)", (name, window, spent + cost))
+            return True

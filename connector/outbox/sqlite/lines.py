@@ -1,0 +1,93 @@
+"""A line (mapping × record) and its deliveries: who goes first, who takes whose place. Only inside a write."""
+
+from collections.abc import Sequence
+from enum import IntFlag
+
+from connector.domain.clock import Instant
+from connector.domain.delivery import DeliveryState
+from connector.outbox.sqlite.database import Database
+
+PENDING, LEASED, DELIVERED, _, SUPERSEDED, _, DEAD, HELD, _ = (int(state) for state in DeliveryState)
+
+
+class Flag(IntFlag):
+    """What is particular about a delivery."""
+
+    FORCED = 1  # sent even if nothing changed
+    EXACT = 2  # that very event was asked for, older or not
+    EACH = 4  # its mapping delivers each event
+    DELETE = 8
+    AGAIN = 16  # a doubt arose while it was leased: once settled, it goes again
+
+
+class Lines:
+    """The moves that keep a line in order."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def supersede(self, record: int, mapping: int, states: Sequence[int], by: int, now: Instant) -> int:
+        """Settle the older deliveries of a state line that are in these states; return how many.
+
+        `by` is the event whose state takes their place.
+        """
+        marks = ",".join("?" * len(states))
+        done = self._db.conn.execute(
+            f"UPDATE deliveries SET state = {SUPERSEDED}, changed_at = ?, due_at = NULL, reason = ?"
+            f" WHERE record = ? AND mapping = ? AND state IN ({marks}) AND event <> ?"
+            f" AND flags & {Flag.EACH | Flag.EXACT} = 0"
+            f" AND (rank, event) < (SELECT rank, event FROM deliveries WHERE event = ? AND mapping = ?)",
+            (now, f"by the newer event {by}", record, mapping, *states, by, by, mapping),
+        )
+        return done.rowcount
+
+    def unblock(self, record: int, mapping: int, now: Instant) -> None:
+        """Make the line's next delivery due, if it waited for the one that has just ended."""
+        conn = self._db.conn
+        busy = conn.execute(
+            f"SELECT 1 FROM deliveries WHERE record = ? AND mapping = ? AND"
+            f" (state = {LEASED} OR (state = {PENDING} AND due_at IS NOT NULL))",
+            (record, mapping),
+        ).fetchone()
+        if busy is None:
+            conn.execute(
+                "UPDATE deliveries SET due_at = ? WHERE id = ("
+                f" SELECT id FROM deliveries WHERE record = ? AND mapping = ? AND state = {PENDING} AND due_at IS NULL"
+                " ORDER BY rank, event LIMIT 1)",
+                (now, record, mapping),
+            )
+
+    def renew(self, record: int, mapping: int, now: Instant, *, priority: int = 0) -> bool:
+        """Make the line's newest state due again, forced; tell whether it was there to be renewed.
+
+        One that waits already is only marked; one that is leased goes again when its lease has ended.
+        """
+        conn = self._db.conn
+        row = conn.execute(
+            "SELECT d.id, d.state FROM lines l JOIN deliveries d ON d.event = l.event AND d.mapping = l.mapping"
+            " WHERE l.record = ? AND l.mapping = ?",
+            (record, mapping),
+        ).fetchone()
+        if row is None:
+            return False
+        delivery, state = row
+        if state == LEASED:
+            conn.execute("UPDATE deliveries SET flags = flags | ? WHERE id = ?", (Flag.AGAIN | Flag.FORCED, delivery))
+        elif state in (PENDING, HELD):
+            conn.execute("UPDATE deliveries SET flags = flags | ? WHERE id = ?", (int(Flag.FORCED), delivery))
+        else:
+            conn.execute(
+                f"UPDATE deliveries SET state = {PENDING}, due_at = ?, changed_at = ?, priority = ?, attempts = 0,"
+                " counted_ms = 0, flags = flags | ?, reason = NULL WHERE id = ?",
+                (now, now, priority, int(Flag.FORCED), delivery),
+            )
+        return True
+
+    def doubt(self, record: int, mapping: int, now: Instant) -> None:
+        """Something may have reached the CRM late (S21): what it has is unknown, and the newest state goes again."""
+        self._db.conn.execute(
+            "UPDATE accepted SET known = 0 WHERE mapping = ? AND link IN (SELECT id FROM links WHERE record = ?)",
+            (mapping, record),
+        )
+        self._db.conn.execute("UPDATE links SET version = version + 1 WHERE record = ?", (record,))
+        self.renew(record, mapping, now)

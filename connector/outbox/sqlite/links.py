@@ -1,0 +1,176 @@
+"""Record links, what the CRM last accepted, and what is in doubt. Writes only inside a write."""
+
+from collections.abc import Sequence
+
+from connector.domain.accepted import Accepted
+from connector.domain.clock import Instant
+from connector.domain.record import Record
+from connector.outbox.port import LinkChange, LinkView, ParentView
+from connector.outbox.sqlite.codec import pack_hashes, unpack_accepted
+from connector.outbox.sqlite.database import Database
+from connector.outbox.sqlite.lines import LEASED, PENDING, Lines
+
+
+class Links:
+    """Keyed by destination, object and record; the accepted state by mapping as well (S7, S9)."""
+
+    def __init__(self, db: Database, lines: Lines) -> None:
+        self._db = db
+        self._lines = lines
+
+    def view(self, record: int, destination: int, obj: int, mapping: int) -> LinkView:
+        """Return what is known."""
+        row = self._db.conn.execute(
+            "SELECT l.crm_id, l.version, l.gone_at, l.doubt_at, a.known, a.shape, a.hashes FROM links l"
+            " LEFT JOIN accepted a ON a.link = l.id AND a.mapping = ?"
+            " WHERE l.record = ? AND l.destination = ? AND l.object = ?",
+            (mapping, record, destination, obj),
+        ).fetchone()
+        if row is None:
+            return LinkView()
+        crm_id, version, gone_at, doubt_at, known, shape, hashes = row
+        accepted = Accepted(known=False) if shape is None else unpack_accepted(known, self._db.word(shape), hashes)
+        return LinkView(
+            crm_id=crm_id,
+            version=version,
+            attempted=True,
+            gone_at=gone_at,
+            doubt_at=doubt_at,
+            accepted=accepted,
+        )
+
+    def version(self, record: int, destination: int, obj: int) -> int:
+        """Return the link's version; 0 when there is none."""
+        row = self._db.conn.execute(
+            "SELECT version FROM links WHERE record = ? AND destination = ? AND object = ?", (record, destination, obj)
+        ).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def mark(
+        self, record: int, destination: int, obj: int, mapping: int, during: Accepted, in_doubt_until: Instant | None
+    ) -> None:
+        """Put on disk that a request which can write is about to leave (S8)."""
+        link = self._ensure(record, destination, obj)
+        if in_doubt_until is not None:
+            self._db.conn.execute("UPDATE links SET doubt_at = ? WHERE id = ?", (in_doubt_until, link))
+        self._put_accepted(link, mapping, during)
+
+    def change(
+        self, record: int, destination: int, obj: int, mapping: int, change: LinkChange
+    ) -> list[tuple[int, int]]:
+        """Apply what an attempt taught; return the (record, mapping) of children that waited for this link."""
+        conn = self._db.conn
+        if change.forget:
+            self._forget_recipients(record, destination, obj)
+            conn.execute(
+                "DELETE FROM accepted WHERE link IN"
+                " (SELECT id FROM links WHERE record = ? AND destination = ? AND object = ?)",
+                (record, destination, obj),
+            )
+            conn.execute(
+                "DELETE FROM links WHERE record = ? AND destination = ? AND object = ?", (record, destination, obj)
+            )
+            return []
+        link = self._ensure(record, destination, obj)
+        if change.certain:
+            conn.execute("UPDATE links SET doubt_at = NULL WHERE id = ?", (link,))
+        if change.doubt_at is not None:
+            conn.execute("UPDATE links SET doubt_at = ? WHERE id = ?", (change.doubt_at, link))
+        if change.unlink:
+            conn.execute("UPDATE links SET crm_id = NULL WHERE id = ?", (link,))
+            conn.execute("DELETE FROM accepted WHERE link = ?", (link,))
+        if change.gone_at is not None:
+            conn.execute("UPDATE links SET gone_at = ? WHERE id = ?", (change.gone_at, link))
+        children: list[tuple[int, int]] = []
+        if change.crm_id is not None:
+            old = conn.execute("SELECT crm_id FROM links WHERE id = ?", (link,)).fetchone()[0]
+            if old != change.crm_id:
+                conn.execute("UPDATE links SET crm_id = ?, gone_at = NULL WHERE id = ?", (change.crm_id, link))
+                children = self._take_orphans(record, destination, obj)
+        if change.accepted is not None:
+            self._put_accepted(link, mapping, change.accepted)
+        return children
+
+    def _forget_recipients(self, record: int, destination: int, obj: int) -> None:
+        """What e-mail events found by address goes with the record that it belonged to."""
+        self._db.conn.execute(
+            "DELETE FROM links WHERE crm_id ="
+            " (SELECT crm_id FROM links WHERE record = ? AND destination = ? AND object = ?)"
+            " AND destination = ? AND object = ? AND record IN (SELECT id FROM records WHERE key LIKE 'recipient/%')",
+            (record, destination, obj, destination, obj),
+        )
+
+    def _ensure(self, record: int, destination: int, obj: int) -> int:
+        conn = self._db.conn
+        row = conn.execute(
+            "INSERT INTO links (destination, object, record) VALUES (?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET version = version + 1 RETURNING id",
+            (destination, obj, record),
+        ).fetchone()
+        return int(row[0])
+
+    def _put_accepted(self, link: int, mapping: int, accepted: Accepted) -> None:
+        shape, hashes = pack_hashes(accepted.hashes)
+        self._db.conn.execute(
+            "INSERT OR REPLACE INTO accepted VALUES (?, ?, ?, ?, ?)",
+            (link, mapping, int(accepted.known), self._db.name_id(shape), hashes),
+        )
+
+    # ── parents and children ────────────────────────────────────────────────────────────────────────────────────────
+
+    def parents(self, destination: str, wanted: Sequence[tuple[str, str, Record]]) -> Sequence[ParentView]:
+        """Look up parents: linked, coming, or neither (S25)."""
+        return [self._parent(destination, *one) for one in wanted]
+
+    def _parent(self, destination: str, mapping: str, object_name: str, record: Record) -> ParentView:
+        db = self._db
+        number = db.find_record(db.record_key(record))
+        if number is None:
+            return ParentView(None, coming=False)
+        row = db.conn.execute(
+            "SELECT crm_id FROM links WHERE record = ? AND destination = ? AND object = ?",
+            (number, db.find_name(destination), db.find_name(object_name)),
+        ).fetchone()
+        if row is not None and row[0] is not None:
+            return ParentView(row[0], coming=False)
+        coming = db.conn.execute(
+            f"SELECT 1 FROM deliveries WHERE record = ? AND mapping = ? AND state IN ({PENDING}, {LEASED})",
+            (number, db.find_name(mapping)),
+        ).fetchone()
+        return ParentView(None, coming=coming is not None)
+
+    def orphan(self, record: int, destination: int, mapping: int, parents: Sequence[tuple[str, str, Record]]) -> bool:
+        """Remember the parents that had no link; tell whether one of them got it meanwhile."""
+        db, came = self._db, False
+        for _relation, object_name, parent in parents:
+            obj, number = db.name_id(object_name), db.record_id(db.record_key(parent))
+            if db.conn.execute(
+                "SELECT 1 FROM links WHERE record = ? AND destination = ? AND object = ? AND crm_id IS NOT NULL",
+                (number, destination, obj),
+            ).fetchone():
+                came = True
+            else:
+                db.conn.execute(
+                    "INSERT OR IGNORE INTO orphans VALUES (?, ?, ?, ?, ?)", (destination, obj, number, record, mapping)
+                )
+        return came
+
+    def _take_orphans(self, parent: int, destination: int, obj: int) -> list[tuple[int, int]]:
+        rows = self._db.conn.execute(
+            "DELETE FROM orphans WHERE parent = ? AND destination = ? AND object = ? RETURNING record, mapping",
+            (parent, destination, obj),
+        ).fetchall()
+        return [(int(record), int(mapping)) for record, mapping in rows]
+
+    def sharers(self, destination: int, obj: int, crm_id: str, but: int) -> list[int]:
+        """Return the other records linked to that CRM record (S16).
+
+        An address that e-mail events found it by is no record of its own: it keeps nothing alive.
+        """
+        rows = self._db.conn.execute(
+            "SELECT l.record FROM links l JOIN records r ON r.id = l.record"
+            " WHERE l.crm_id = ? AND l.destination = ? AND l.object = ? AND l.record <> ?"
+            " AND r.key NOT LIKE 'recipient/%' ORDER BY l.id DESC",
+            (crm_id, destination, obj, but),
+        ).fetchall()
+        return [int(row[0]) for row in rows]

@@ -1,0 +1,267 @@
+"""The deliverer's side: what is due, leases, and settling. Every write is one short transaction."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from connector.domain.accepted import Hasher
+from connector.domain.clock import Instant, Millis
+from connector.domain.delivery import DeliveryState, Priority
+from connector.domain.record import Record
+from connector.outbox.port import (
+    Due,
+    ParentView,
+    Pause,
+    Routed,
+    Router,
+    Settled,
+    Settlement,
+    StoredCall,
+    Take,
+)
+from connector.outbox.sqlite.codec import unpack_call
+from connector.outbox.sqlite.controls import Controls
+from connector.outbox.sqlite.database import Database
+from connector.outbox.sqlite.inbox import TYPES, add_counts
+from connector.outbox.sqlite.lines import LEASED, PENDING, Flag, Lines
+from connector.outbox.sqlite.links import Links
+from connector.outbox.sqlite.owner import OWNER_SHIFT, Owners
+from connector.outbox.sqlite.routing import Routing
+from connector.outbox.sqlite.settling import Settling
+
+_BUSY_FOR: Millis = 250  # how long a delivery steps back when another one holds its link or match key
+_STATE_TYPES = tuple(TYPES.index(t) for t in TYPES if t.value in ("create", "update"))
+
+
+class SqliteQueue:
+    """See `connector.outbox.port.Queue`."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._lines = Lines(db)
+        self._links = Links(db, self._lines)
+        self._routing = Routing(db, self._lines)
+        self._settling = Settling(db, self._lines, self._links)
+        self._controls = Controls(db)
+        self._owners = Owners(db.path)
+
+    @property
+    def hasher(self) -> Hasher:
+        """Hashes with the outbox's own key."""
+        return self._db.hasher
+
+    def recover(self, now: Instant, elapsed: Millis, boot_id: str) -> int:
+        """End the leases that ran out, of owners that are gone, and of an earlier boot."""
+        conn = self._db.conn
+        row = conn.execute("SELECT value FROM meta WHERE key = 'boot_id'").fetchone()
+        same_boot = row is not None and row[0] == boot_id
+        leases = conn.execute(f"SELECT lease, lease_until FROM deliveries WHERE state = {LEASED}").fetchall()
+        owners = {lease >> OWNER_SHIFT for lease, _ in leases}
+        gone = owners if not same_boot else {owner for owner in owners if self._owners.is_gone(owner)}
+        if same_boot and not gone and all(until >= elapsed for _, until in leases):
+            return 0
+        with self._db.write():
+            conn.execute("INSERT OR REPLACE INTO meta VALUES ('boot_id', ?)", (boot_id,))
+            return self._settling.expire(now, elapsed if same_boot else 0, gone)
+
+    def lease(self) -> int:
+        """Return a new lease of this process's own."""
+        return self._owners.lease()
+
+    def route(self, now: Instant, limit: int, router: Router) -> Routed:
+        """Give new events to the router and keep what it says."""
+        return self._routing.route(now, limit, router)
+
+    def due(self, now: Instant, mapping: str, destination: str, object_name: str, limit: int) -> Sequence[Due]:
+        """Return the mapping's due deliveries, live ones first."""
+        with self._db.read():
+            number = self._db.find_name(mapping)
+            if number is None:
+                return []
+            found: list[Due] = []
+            for priority in Priority:
+                if len(found) < limit:
+                    found += self._due(now, number, priority, (mapping, destination, object_name), limit - len(found))
+            return found
+
+    def _due(
+        self, now: Instant, number: int, priority: Priority, target: tuple[str, str, str], limit: int
+    ) -> list[Due]:
+        db = self._db
+        mapping, destination, object_name = target
+        rows = db.conn.execute(
+            "SELECT d.id, d.record, r.key, d.rank, d.flags, d.due_at, d.attempts, d.counted_ms, d.changed_at, e.id,"
+            " e.source, e.received_at, e.call, coalesce(l.created_here, 0)"
+            " FROM deliveries d JOIN events e ON e.id = d.event JOIN records r ON r.id = d.record"
+            " LEFT JOIN lines l ON l.record = d.record AND l.mapping = d.mapping"
+            " WHERE d.mapping = ? AND d.state = 0 AND d.priority = ? AND d.due_at <= ?"
+            " ORDER BY d.due_at LIMIT ?",
+            (number, priority, now, limit),
+        ).fetchall()
+        ids = (db.find_name(destination) or 0, db.find_name(object_name) or 0)
+        found = []
+        for row in rows:
+            (delivery, record, key, rank, flags, due_at, attempts, counted, changed, event) = row[:10]
+            source, received_at, blob, created_here = row[10:]
+            found.append(
+                Due(
+                    delivery_id=delivery,
+                    mapping=mapping,
+                    destination=destination,
+                    object=object_name,
+                    record=key,
+                    call=StoredCall(event, unpack_call(blob, db.word(source), received_at)),
+                    rank=rank,
+                    attempts=attempts,
+                    counted_ms=counted,
+                    forced=bool(flags & Flag.FORCED),
+                    exact=bool(flags & Flag.EXACT),
+                    priority=priority,
+                    is_delete=bool(flags & Flag.DELETE),
+                    created_here=bool(created_here),
+                    due_at=due_at,
+                    changed_at=changed,
+                    link=self._links.view(record, ids[0], ids[1], number),
+                )
+            )
+        return found
+
+    def next_due(self, mappings: Iterable[str]) -> Instant | None:
+        """When the next pending delivery of these mappings is due."""
+        earliest: Instant | None = None
+        for mapping in mappings:
+            number = self._db.find_name(mapping)
+            if number is None:
+                continue
+            for priority in Priority:
+                row = self._db.conn.execute(
+                    "SELECT min(due_at) FROM deliveries WHERE mapping = ? AND priority = ? AND state = 0"
+                    " AND due_at IS NOT NULL",
+                    (number, priority),
+                ).fetchone()
+                if row[0] is not None and (earliest is None or row[0] < earliest):
+                    earliest = int(row[0])
+        return earliest
+
+    def last_state(self, event_id: int) -> StoredCall | None:
+        """Return the newest other stored call of that event's record that has fields (S15)."""
+        with self._db.read() as conn:
+            row = conn.execute(
+                "SELECT id, source, received_at, call FROM events WHERE record ="
+                f" (SELECT record FROM events WHERE id = ?) AND id <> ? AND type IN {_STATE_TYPES}"
+                " ORDER BY rank DESC, id DESC LIMIT 1",
+                (event_id, event_id),
+            ).fetchone()
+            if row is None:
+                return None
+            return StoredCall(row[0], unpack_call(row[3], self._db.word(row[1]), row[2]))
+
+    def parents(self, destination: str, wanted: Sequence[tuple[str, str, Record]]) -> Sequence[ParentView]:
+        """Look up parents, given as (mapping, object, record)."""
+        with self._db.read():
+            return self._links.parents(destination, wanted)
+
+    def sharers(self, destination: str, object_name: str, crm_id: str, but: str) -> Sequence[str]:
+        """Return the other records that are linked to that CRM record."""
+        db = self._db
+        with db.read() as conn:
+            number = db.find_record(but) or 0
+            ids = (db.find_name(destination) or 0, db.find_name(object_name) or 0)
+            return [
+                conn.execute("SELECT key FROM records WHERE id = ?", (record,)).fetchone()[0]
+                for record in self._links.sharers(ids[0], ids[1], crm_id, number)
+            ]
+
+    def take(
+        self, takes: Sequence[Take], settlements: Sequence[Settlement], now: Instant
+    ) -> tuple[Sequence[bool], Sequence[Settled]]:
+        """Lease and settle in one transaction."""
+        if not takes and not settlements:
+            return [], []
+        with self._db.write():
+            settled = [self._settling.settle(settlement, now) for settlement in settlements]
+            return [self._take(take, now) for take in takes], settled
+
+    def _take(self, take: Take, now: Instant) -> bool:
+        db, conn = self._db, self._db.conn
+        row = conn.execute(
+            "SELECT record, mapping FROM deliveries WHERE id = ? AND state = 0", (take.delivery_id,)
+        ).fetchone()
+        if row is None:
+            return False
+        record, mapping = row
+        destination, obj = db.name_id(take.destination), db.name_id(take.object)
+        if self._links.version(record, destination, obj) != take.link_version:
+            return False
+        if self._is_locked(record, mapping, take.keys):
+            conn.execute("UPDATE deliveries SET due_at = ? WHERE id = ?", (now + _BUSY_FOR, take.delivery_id))
+            return False
+        conn.executemany("INSERT INTO locks VALUES (?, ?)", [(key, take.delivery_id) for key in take.keys])
+        conn.execute(
+            f"UPDATE deliveries SET state = {LEASED}, due_at = NULL, lease = ?, lease_until = ? WHERE id = ?",
+            (take.lease, take.lease_until, take.delivery_id),
+        )
+        if take.during is not None:
+            self._links.mark(record, destination, obj, mapping, take.during, take.in_doubt_until)
+        return True
+
+    def _is_locked(self, record: int, mapping: int, keys: Sequence[bytes]) -> bool:
+        conn = self._db.conn
+        leased = conn.execute(
+            f"SELECT 1 FROM deliveries WHERE record = ? AND mapping = ? AND state = {LEASED}",
+            (record, mapping),
+        ).fetchone()
+        return leased is not None or any(
+            conn.execute("SELECT 1 FROM locks WHERE key = ?", (key,)).fetchone() for key in keys
+        )
+
+    def settle(self, settlements: Sequence[Settlement], now: Instant) -> Sequence[Settled]:
+        """Write outcomes and end their leases."""
+        if not settlements:
+            return []
+        with self._db.write():
+            return [self._settling.settle(settlement, now) for settlement in settlements]
+
+    # ── pauses, budgets, counters ───────────────────────────────────────────────────────────────────────────────────
+
+    def pauses(self, now: Instant) -> Mapping[str, Pause]:
+        """Return what is paused, by subject."""
+        return self._controls.pauses(now)
+
+    def pause(self, pause: Pause) -> None:
+        """Pause, or replace the pause of that subject."""
+        self._controls.pause(pause)
+
+    def resume(self, subject: str) -> bool:
+        """End a pause."""
+        return self._controls.resume(subject)
+
+    def budget(self, name: str, window: int, cost: int, limit: int) -> bool:
+        """Take `cost` from the budget `name` of that window."""
+        return self._controls.budget(name, window, cost, limit)
+
+    def release_observed(self, mappings: Sequence[str], now: Instant) -> int:
+        """Make pending what was held because its destination was only observed (S27)."""
+        total = 0
+        with self._db.write() as conn:
+            for mapping in mappings:
+                done = conn.execute(
+                    f"UPDATE deliveries SET state = {PENDING}, due_at = ?, changed_at = ?, reason = NULL"
+                    f" WHERE mapping = ? AND state = {int(DeliveryState.HELD)} AND reason LIKE 'observe%'",
+                    (now, now, self._db.find_name(mapping)),
+                )
+                total += done.rowcount
+        return total
+
+    def shift(self, by: Millis, now: Instant) -> None:
+        """The time of day jumped: move what was planned on the old clock."""
+        with self._db.write() as conn:
+            conn.execute(
+                f"UPDATE deliveries SET due_at = due_at + ? WHERE state = {PENDING} AND due_at > ?",
+                (by, min(now, now - by)),
+            )
+            conn.execute("UPDATE pauses SET until = until + ? WHERE until IS NOT NULL", (by,))
+
+    def count(self, counts: Mapping[str, int], now: Instant) -> None:
+        """Add to durable counters."""
+        if counts:
+            with self._db.write():
+                add_counts(self._db, counts, now)

@@ -1,0 +1,163 @@
+"""The end of an attempt: its outcome, its lease, its link, and what that sets in motion."""
+
+from collections.abc import Collection
+
+from connector.domain.clock import Instant, Millis
+from connector.domain.delivery import DeliveryState
+from connector.outbox.port import Settled, Settlement
+from connector.outbox.sqlite.database import Database
+from connector.outbox.sqlite.inbox import add_counts
+from connector.outbox.sqlite.lines import DEAD, HELD, LEASED, PENDING, SUPERSEDED, Flag, Lines
+from connector.outbox.sqlite.links import Links
+from connector.outbox.sqlite.owner import OWNER_SHIFT
+
+_SUCCESS = (DeliveryState.DELIVERED, DeliveryState.UNCHANGED)
+
+
+class Settling:
+    """Only inside a write."""
+
+    def __init__(self, db: Database, lines: Lines, links: Links) -> None:
+        self._db = db
+        self._lines = lines
+        self._links = links
+
+    def settle(self, settlement: Settlement, now: Instant) -> Settled:
+        """See `connector.outbox.port.Queue.settle`."""
+        row = self._db.conn.execute(
+            "SELECT record, mapping, event, rank, flags, state, lease FROM deliveries WHERE id = ?",
+            (settlement.delivery_id,),
+        ).fetchone()
+        if row is None:
+            return Settled.LOST
+        record, mapping, event, rank, flags, state, lease = row
+        destination, obj = self._db.name_id(settlement.destination), self._db.name_id(settlement.object)
+        if settlement.lease is None:
+            version = settlement.link_version
+            stale = version is not None and self._links.version(record, destination, obj) != version
+            if stale or state != PENDING:
+                return Settled.LOST
+        elif state != LEASED or lease != settlement.lease:
+            self._too_late(settlement, record, mapping, now)
+            return Settled.LOST
+        if settlement.renew_sharers and not self._renew_sharers(record, destination, obj, mapping, now):
+            return Settled.LOST  # the last of them went meanwhile: this has to be decided anew
+        self._db.conn.execute("DELETE FROM locks WHERE delivery = ?", (settlement.delivery_id,))
+        self._write_history(settlement, now)
+        result = self._write_state(settlement, (record, mapping, event, rank, flags), now)
+        if settlement.link is not None:
+            for child, child_mapping in self._links.change(record, destination, obj, mapping, settlement.link):
+                self._lines.renew(child, child_mapping, now)
+        came = self._links.orphan(record, destination, mapping, settlement.unlinked_parents)
+        again = came or bool(flags & Flag.AGAIN)
+        if settlement.state in _SUCCESS:
+            add_counts(self._db, {settlement.state.word: 1}, now)
+            self._lines.supersede(record, mapping, (DEAD, HELD), event, now)
+        if again and result is not Settled.SUPERSEDED:
+            self._go_again(settlement.delivery_id, now)
+        self._lines.unblock(record, mapping, now)
+        return result
+
+    def _too_late(self, settlement: Settlement, record: int, mapping: int, now: Instant) -> None:
+        """The lease is somebody else's by now: what we sent may have come after theirs (S21)."""
+        if settlement.wrote:
+            self._lines.doubt(record, mapping, now)
+        self._write_history(settlement, now)
+
+    def _renew_sharers(self, record: int, destination: int, obj: int, mapping: int, now: Instant) -> bool:
+        """Make the newest state of a record that shares the CRM's record due again (S16); False when there is none."""
+        row = self._db.conn.execute(
+            "SELECT crm_id FROM links WHERE record = ? AND destination = ? AND object = ?", (record, destination, obj)
+        ).fetchone()
+        if row is None or row[0] is None:
+            return False
+        others = self._links.sharers(destination, obj, row[0], record)
+        for other in others:
+            if self._lines.renew(other, mapping, now):
+                break
+        return bool(others)
+
+    def _write_state(self, settlement: Settlement, row: tuple[int, int, int, int, int], now: Instant) -> Settled:
+        record, mapping, event, rank, flags = row
+        state, due_at, reason, result = int(settlement.state), settlement.due_at, settlement.reason, Settled.DONE
+        if state == PENDING and not flags & (Flag.EACH | Flag.EXACT):
+            newer = self._newer(record, mapping, rank, event)
+            if newer is not None:
+                state, due_at, result = SUPERSEDED, None, Settled.SUPERSEDED
+                reason = f"by the newer event {newer}" + (f"; before: {reason}" if reason else "")
+        keeps = state == PENDING
+        self._db.conn.execute(
+            "UPDATE deliveries SET state = ?, due_at = ?, lease = NULL, lease_until = NULL, changed_at = ?, reason = ?,"
+            " attempts = attempts + ?, counted_ms = counted_ms + ?, flags = ? WHERE id = ?",
+            (
+                state,
+                due_at if keeps else None,
+                now,
+                reason or None,
+                int(settlement.counted),
+                settlement.counted_ms,
+                flags if keeps else flags & ~(Flag.FORCED | Flag.EXACT | Flag.AGAIN),
+                settlement.delivery_id,
+            ),
+        )
+        return result
+
+    def _newer(self, record: int, mapping: int, rank: int, event: int) -> int | None:
+        """Return the newer pending or held event of the line, if there is one."""
+        row = self._db.conn.execute(
+            f"SELECT event FROM deliveries WHERE record = ? AND mapping = ? AND state IN ({PENDING}, {HELD})"
+            " AND (rank, event) > (?, ?) ORDER BY rank DESC, event DESC LIMIT 1",
+            (record, mapping, rank, event),
+        ).fetchone()
+        return None if row is None else int(row[0])
+
+    def _go_again(self, delivery: int, now: Instant) -> None:
+        self._db.conn.execute(
+            f"UPDATE deliveries SET state = {PENDING}, due_at = ?, flags = (flags | ?) & ~? WHERE id = ?",
+            (now, int(Flag.FORCED), int(Flag.AGAIN), delivery),
+        )
+
+    def _write_history(self, settlement: Settlement, now: Instant) -> None:
+        if settlement.outcome is None:
+            return
+        self._db.conn.execute(
+            "INSERT INTO attempts (delivery, at, outcome, status, requests, took, version, reason)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                settlement.delivery_id,
+                now,
+                self._db.name_id(settlement.outcome),
+                settlement.status,
+                settlement.requests,
+                settlement.took,
+                self._db.name_id(settlement.version),
+                settlement.reason or None,
+            ),
+        )
+
+    def expire(self, now: Instant, until: Millis, gone: Collection[int]) -> int:
+        """End the leases that ended before `until`, and those of owners that are gone.
+
+        Their deliveries are due again, or superseded meanwhile. What may have left under them is in doubt on their
+        links already (S8); of an owner that is gone, nothing can leave any more from now on.
+        """
+        conn = self._db.conn
+        rows = conn.execute(
+            "SELECT id, record, mapping, event, rank, flags, lease FROM deliveries"
+            f" WHERE state = {LEASED} AND (lease_until < ? OR lease >> {OWNER_SHIFT} IN ({','.join('?' * len(gone))}))",
+            (until, *gone),
+        ).fetchall()
+        for delivery, record, mapping, event, rank, flags, lease in rows:
+            if lease >> OWNER_SHIFT in gone:
+                conn.execute("UPDATE links SET doubt_at = min(doubt_at, ?) WHERE record = ?", (now, record))
+            newer = None if flags & (Flag.EACH | Flag.EXACT) else self._newer(record, mapping, rank, event)
+            state = PENDING if newer is None else SUPERSEDED
+            reason = "a deliverer stopped while it had this" if newer is None else f"by the newer event {newer}"
+            conn.execute(
+                "UPDATE deliveries SET state = ?, due_at = ?, changed_at = ?, reason = ?,"
+                " lease = NULL, lease_until = NULL, flags = flags & ~? WHERE id = ?",
+                (state, now if newer is None else None, now, reason, int(Flag.AGAIN), delivery),
+            )
+            conn.execute("DELETE FROM locks WHERE delivery = ?", (delivery,))
+            self._lines.unblock(record, mapping, now)
+        return len(rows)
