@@ -1,0 +1,130 @@
+"""`connector deliver`: the deliverer."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import structlog
+
+from connector.domain.clock import Millis
+from connector.process.notify import Notifier
+
+log = structlog.get_logger()
+
+WORK_REMAINS = 1
+
+
+@click.command("deliver")
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The configuration; else $CONNECTOR_CONFIG, else /etc/connector/config.toml.",
+)
+@click.option(
+    "--drain", is_flag=True, help="Work until nothing is due, then end: 0 if nothing is left, 1 if work remains."
+)
+def deliver(config_file: Path | None, *, drain: bool) -> None:
+    """Bring stored calls to the CRMs.
+
+    Runs until it is stopped (SIGTERM or Ctrl+C), and then lets end what is in flight. SIGHUP reads the mappings anew;
+    when one of them is wrong, the old ones stay in force and the log says why.
+
+    Exits 0 when stopped, 75 when the outbox is locked for too long, 78 when configuration, mappings or the outbox need
+    a person.
+    """
+    from connector.compose.delivering import delivering, destinations  # noqa: PLC0415
+    from connector.compose.loading import Loaded, load_all, reload_mappings  # noqa: PLC0415
+    from connector.compose.secrets import secret_reader  # noqa: PLC0415
+    from connector.process.clock import SystemClock  # noqa: PLC0415
+    from connector.process.logging import configure  # noqa: PLC0415
+    from connector.process.wake import Sleeper, wake_path  # noqa: PLC0415
+
+    manager = Notifier.from_environment()
+    clock = SystemClock()
+    secrets: list[str] = []
+    secret = secret_reader(os.environ, secrets)
+    loaded: Loaded = load_all(config_file, os.environ, secret)
+    config = loaded.config
+    crms = destinations(config, secret, clock)
+    configure(config.log.format, config.log.level, secrets=secrets)
+    for name, destination in crms.items():
+        log.info("destination", name=name, preset=config.destinations[name].preset, mode=destination.mode.value)
+
+    parts = delivering(
+        config, loaded.sources, loaded.mappings, crms, clock, log=_log, pulse=_Pulse(manager, clock.elapsed)
+    )
+    sleeper = Sleeper(wake_path(config.outbox.path))
+    reload_asked = threading.Event()
+
+    def stop(_signal: int, _frame: object) -> None:
+        parts.runner.stop()
+        parts.pool.wake()
+
+    def ask_reload(_signal: int, _frame: object) -> None:
+        reload_asked.set()
+        parts.pool.wake()
+
+    def listen() -> None:
+        while not parts.runner.is_stopping:
+            if sleeper.wait(1.0):
+                parts.pool.wake()
+
+    def between() -> None:
+        if reload_asked.is_set():
+            reload_asked.clear()
+            fresh = reload_mappings(loaded)
+            if isinstance(fresh, str):
+                log.error("the mappings are wrong, the old ones stay in force", problems=fresh)
+            else:
+                parts.engine.mappings = fresh
+                log.info("mappings read anew", mappings=sorted(fresh.mappings))
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGHUP, ask_reload)
+    threading.Thread(target=listen, name="wake", daemon=True).start()
+    manager.ready(f"delivering by {len(loaded.mappings.mappings)} mappings")
+    log.info("delivering", mappings=sorted(loaded.mappings.mappings), destinations=sorted(crms))
+    try:
+        if drain:
+            clean = parts.runner.drain()
+        else:
+            clean = True
+            parts.runner.run(between)
+    finally:
+        manager.stopping()
+        sleeper.close()
+        parts.close()
+    log.info("stopped")
+    sys.exit(0 if clean else WORK_REMAINS)
+
+
+_WARNINGS = {"paused", "leases ended without an answer", "the time of day jumped", "the outbox cannot be used"}
+
+
+def _log(event: str, /, **particulars: object) -> None:
+    """One line; what failed is a warning."""
+    shown = {name: value for name, value in particulars.items() if value not in (None, "")}
+    failed = event in _WARNINGS or particulars.get("state") == "dead"
+    (log.warning if failed else log.info)(event, **shown)
+
+
+class _Pulse:
+    """Feeds the watchdog from the claim loop itself: a loop that hangs is restarted."""
+
+    def __init__(self, manager: Notifier, elapsed: Callable[[], Millis]) -> None:
+        self._manager = manager
+        self._elapsed = elapsed
+        self._every = round((manager.watchdog_interval or 0) * 1000 / 3)
+        self._last = 0
+
+    def __call__(self) -> None:
+        now = self._elapsed()
+        if self._every and now - self._last >= self._every:
+            self._last = now
+            self._manager.alive()

@@ -1,1 +1,0 @@
-"""Configuration in, objects out: the one module that knows every adapter."""

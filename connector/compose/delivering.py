@@ -1,0 +1,122 @@
+"""What a deliverer is made of: the outbox, the mappings, the CRMs, the engine and its threads."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from connector.compose.outbox import open_outbox
+from connector.config.model import Config, SecretRef
+from connector.config.model import Schedule as ScheduleSection
+from connector.crm.build import build_crm
+from connector.deliver.destination import Destination, Mode
+from connector.deliver.engine import Engine, Log
+from connector.deliver.pool import ThreadPool
+from connector.deliver.run import Pulse, Runner
+from connector.deliver.work import Finished, Job, JobGate, perform
+from connector.domain.clock import SECOND, Clock, Millis
+from connector.domain.decode import decode
+from connector.domain.event import Event, Fault, NotUnderstood
+from connector.domain.retry import Schedule
+from connector.domain.source import Source
+from connector.mapping.port import MappingSet
+from connector.outbox.port import StoredCall
+from connector.outbox.sqlite.database import Database
+from connector.outbox.sqlite.queue import SqliteQueue
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(slots=True)
+class Delivering:
+    """A deliverer, ready to run, and what has to be closed after it."""
+
+    runner: Runner
+    engine: Engine
+    pool: ThreadPool
+    database: Database
+    queue: SqliteQueue
+
+    def close(self) -> None:
+        """Give everything back; what is still in flight keeps its lease until this process has ended."""
+        self.pool.close()
+        for destination in self.engine.destinations.values():
+            destination.crm.close()
+        self.queue.close()
+        self.database.close()
+
+
+def destinations(config: Config, secret: Callable[[SecretRef], str], clock: Clock) -> dict[str, Destination]:
+    """Build every configured CRM. Raises ProblemsError."""
+    state = config.state or config.outbox.path.parent
+    return {
+        name: Destination(
+            name, build_crm(name, section, secret, state, clock, presets=config.presets), Mode(section.mode)
+        )
+        for name, section in config.destinations.items()
+    }
+
+
+def delivering(
+    config: Config,
+    sources: Mapping[str, Source],
+    mappings: MappingSet,
+    crms: Mapping[str, Destination],
+    clock: Clock,
+    log: Log,
+    pulse: Pulse,
+) -> Delivering:
+    """Open the outbox and build the deliverer. Raises OutboxError and its kinds."""
+    database = open_outbox(config)
+    queue = SqliteQueue(database)
+    stopping = threading.Event()
+
+    def carry_out(job: Job) -> Finished:
+        gate = JobGate(job, clock, engine.limiters[job.destination], lambda: runner.is_stopping, pause)
+        return perform(job, crms[job.destination].crm, gate, clock)
+
+    def pause(span: Millis) -> None:
+        stopping.wait(span / SECOND)
+
+    pool = ThreadPool(config.delivery.concurrency, carry_out)
+    engine = Engine(
+        queue=queue,
+        mappings=mappings,
+        destinations=crms,
+        decode=partial(read_call, sources),
+        pool=pool,
+        clock=clock,
+        boot_id=_BOOT_ID.read_text("ascii").strip(),
+        log=log,
+        schedule=schedule(config.delivery.schedule),
+        concurrency=config.delivery.concurrency,
+    )
+    runner = Runner(
+        engine,
+        clock,
+        idle_poll=round(config.delivery.idle_poll * SECOND),
+        shutdown=round(config.delivery.shutdown * SECOND),
+        pulse=pulse,
+    )
+    return Delivering(runner, engine, pool, database, queue)
+
+
+def read_call(sources: Mapping[str, Source], call: StoredCall) -> Event | NotUnderstood:
+    """Read a stored call as its source says; a source that is no longer configured cannot say anything."""
+    source = sources.get(call.source)
+    if source is None:
+        return NotUnderstood(Fault.TYPE, f"the source {call.source} is no longer configured; put it back and replay")
+    return decode(call.request, source)
+
+
+def schedule(section: ScheduleSection) -> Schedule:
+    """Return the configured schedule."""
+    return Schedule(
+        attempts=section.attempts,
+        first=round(section.first * SECOND),
+        factor=section.factor,
+        longest=round(section.longest * SECOND),
+        jitter=section.jitter,
+        give_up_after=round(section.give_up_after * SECOND),
+    )

@@ -1,0 +1,55 @@
+"""Reading everything that people wrote: configuration, sources, mappings, and the presets they refer to."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from connector.config.load import load
+from connector.config.model import Config, SecretRef
+from connector.config.sources import sources
+from connector.domain.source import Source
+from connector.files.problem import Problem, ProblemsError
+from connector.mapping.load import load_mappings
+from connector.mapping.port import MappingSet
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What is in force."""
+
+    config: Config
+    sources: Mapping[str, Source]
+    mappings: MappingSet
+
+
+def load_all(config_file: Path | None, env: Mapping[str, str], secret: Callable[[SecretRef], str]) -> Loaded:
+    """Read it all. Raises ProblemsError."""
+    config = load(config_file, env)
+    return Loaded(config, sources(config, secret), _mappings(config))
+
+
+def _mappings(config: Config) -> MappingSet:
+    found = load_mappings(config.mappings)
+    unknown = [
+        Problem(
+            str(config.mappings),
+            1,
+            1,
+            f"mapping {name}",
+            f"there is no destination `{mapping.destination}`",
+            f"one of: {', '.join(sorted(config.destinations)) or 'none is configured'}",
+        )
+        for name, mapping in found.mappings.items()
+        if mapping.destination not in config.destinations
+    ]
+    if unknown:
+        raise ProblemsError(unknown)
+    return found
+
+
+def reload_mappings(loaded: Loaded) -> MappingSet | str:
+    """Return the mappings as they are now, or what is wrong with them: all of them, or none."""
+    try:
+        return _mappings(loaded.config)
+    except ProblemsError as error:
+        return str(error)
