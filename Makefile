@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 JOBS   ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format clean
+.PHONY: help setup demo test kills check format clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ demo: setup ## the whole way on this machine: signed calls in, CRM records out (
 
 test: setup ## the whole suite
 	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+kills: setup ## kill -9 of receiver and deliverer, a hundred times at random: nothing lost (ARGS="--kills 100 --seed 1")
+	@$(BIN)/python -m tests.torture.kills $(ARGS)
 
 check: setup ## lint, types and layers
 	@$(BIN)/ruff check .

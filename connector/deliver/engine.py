@@ -4,12 +4,13 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from connector.deliver.conclude import conclude
 from connector.deliver.destination import Destination, Mode
+from connector.deliver.guard import Guard
 from connector.deliver.health import Health
 from connector.deliver.limits import Limiter
+from connector.deliver.log import Log
 from connector.deliver.plan import Attempt, Decision, Knowledge, Postpone, Settle, decide
 from connector.deliver.work import Finished, Job, Leased, Pool
 from connector.domain.change import Verb
@@ -30,14 +31,6 @@ _JUMP: Millis = 5 * SECOND  # a larger move of the time of day against the other
 _RECOVER_EVERY: Millis = SECOND
 
 
-class Log(Protocol):
-    """Takes one line: what happened, and its particulars."""
-
-    def __call__(self, event: str, /, **particulars: object) -> None:
-        """Write it."""
-        ...
-
-
 @dataclass(slots=True)
 class Engine:
     """Everything it needs comes in; it owns nothing but its memory of who is healthy."""
@@ -54,6 +47,7 @@ class Engine:
     concurrency: int = 16
     chance: random.Random = field(default_factory=random.Random)
     limiters: dict[str, Limiter] = field(init=False)
+    _guard: Guard = field(init=False)
     _health: dict[str, Health] = field(init=False)
     _in_flight: Counter[str] = field(init=False, default_factory=Counter)
     _probing: set[str] = field(init=False, default_factory=set)
@@ -62,6 +56,7 @@ class Engine:
     _turns: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
+        self._guard = Guard(self.queue, self.log)
         self.limiters = {name: Limiter(d.crm.limits.rates, self.clock) for name, d in self.destinations.items()}
         self._health = {name: Health(name) for name in self.destinations}
 
@@ -184,6 +179,7 @@ class Engine:
         decisions = [decide(due, mapping, knowledge, now) for due in dues]
         if destination.mode is Mode.OBSERVE:
             decisions = [_observe(decision) for decision in decisions]
+        decisions = self._guard.pass_on(mapping, decisions, now)
         attempts = [d for d in decisions if isinstance(d, Attempt)][: room * self._batch_hint(mapping)]
         settlements = [_settlement(d, mapping, now) for d in decisions if not isinstance(d, Attempt)]
         longest = destination.crm.longest_send
@@ -234,6 +230,7 @@ class Engine:
             lease_until=lease_until,
             during=attempt.difference.during,
             in_doubt_until=in_doubt_until,
+            removes=attempt.change.verb.removes,
         )
 
     def _knowledge(self) -> Knowledge:

@@ -199,6 +199,7 @@ class Due:
     counted_ms: Millis
     forced: bool
     exact: bool
+    released: bool
     priority: Priority
     is_delete: bool
     created_here: bool
@@ -234,6 +235,7 @@ class Take:
     lease_until: Millis
     during: Accepted | None
     in_doubt_until: Instant | None = None
+    removes: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -349,6 +351,14 @@ class Queue(Protocol):
 
     def sharers(self, destination: str, object_name: str, crm_id: str, but: str) -> Sequence[str]:
         """Return the other records (as the outbox keeps them) that are linked to that CRM record (S16)."""
+        ...
+
+    def removals(self, mapping: str, since: Instant) -> int:
+        """How many deliveries of that mapping were leased since then to take a record away (S20)."""
+        ...
+
+    def linked(self, destination: str, object_name: str) -> int:
+        """How many records are linked to such an object. Counts them: not to be asked often."""
         ...
 
     def take(

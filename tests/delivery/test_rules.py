@@ -732,3 +732,36 @@ def test_a_deliverer_that_died_in_the_middle_leaves_nothing_behind(tmp_path):
     assert world.states() == ["delivered"]
     assert len(world.contacts()) == 1
     assert world.said("leases ended without an answer") == [{"deliveries": 1}]
+
+
+def test_s20_a_mass_delete_is_held_until_a_person_decides():
+    """Deleting a database in Copernica does not empty the CRM: the first 50 go, the others wait, loudly."""
+    world = World()
+    for i in range(80):
+        world.call("create", i + 1, email=f"p{i}@x.nl", name="A")
+    world.settle()
+    for i in range(80):
+        world.call("delete", i + 1, at=1)
+    world.settle()
+    assert len(world.contacts()) == 30
+    assert world.states().count("held") == 30
+    assert len(world.said("mass delete held")) == 1
+    world.wait(2 * 3_600_000)
+    assert len(world.contacts()) == 30, "held is held, however long"
+    world.desk.release(Filter(states=("held",)), world.clock.now(), dry_run=False)
+    world.settle()
+    assert world.contacts() == []
+
+
+def test_s20_a_newer_state_supersedes_a_held_delete():
+    """The profile came back before anybody decided: it stays."""
+    world = World(SimpleMapping(guard=(0, 0.0)))
+    world.call("create", email="a@x.nl", name="A")
+    world.settle()
+    world.call("delete", at=1)
+    world.settle()
+    assert world.states()[-1] == "held"
+    world.call("create", at=5, email="a@x.nl", name="B")
+    world.settle()
+    assert world.contacts() == [{"email": "a@x.nl", "firstname": "B"}]
+    assert world.states() == ["delivered", "superseded", "delivered"]

@@ -249,8 +249,9 @@ class SqliteDesk:
                     conn.execute("DELETE FROM holds")
                 for delivery, event, _, mapping, record, *_ in done:
                     conn.execute(
-                        "UPDATE deliveries SET state = ?, due_at = NULL, changed_at = ?, reason = NULL WHERE id = ?",
-                        (PENDING, now, delivery),
+                        "UPDATE deliveries SET state = ?, due_at = NULL, changed_at = ?, reason = NULL,"
+                        " flags = flags | ? WHERE id = ?",
+                        (PENDING, now, int(Flag.RELEASED), delivery),
                     )
                     self._lines.supersede(record, mapping, (PENDING,), event, now)
                     self._lines.unblock(record, mapping, now)

@@ -17,6 +17,7 @@ class Flag(IntFlag):
     EXACT = 2  # that very event was asked for, older or not
     EACH = 4  # its mapping delivers each event
     DELETE = 8
+    RELEASED = 32  # a person looked at it: the mass-delete guard lets it pass
     AGAIN = 16  # a doubt arose while it was leased: once settled, it goes again
 
 

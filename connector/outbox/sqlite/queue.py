@@ -114,6 +114,7 @@ class SqliteQueue:
                     counted_ms=counted,
                     forced=bool(flags & Flag.FORCED),
                     exact=bool(flags & Flag.EXACT),
+                    released=bool(flags & Flag.RELEASED),
                     priority=priority,
                     is_delete=bool(flags & Flag.DELETE),
                     created_here=bool(created_here),
@@ -170,6 +171,22 @@ class SqliteQueue:
                 for record in self._links.sharers(ids[0], ids[1], crm_id, number)
             ]
 
+    def removals(self, mapping: str, since: Instant) -> int:
+        """How many deliveries of that mapping were leased since then to take a record away (S20)."""
+        row = self._db.conn.execute(
+            "SELECT count(DISTINCT delivery) FROM removals WHERE mapping = ? AND at > ?",
+            (self._db.find_name(mapping), since),
+        ).fetchone()
+        return int(row[0])
+
+    def linked(self, destination: str, object_name: str) -> int:
+        """How many records are linked to such an object."""
+        row = self._db.conn.execute(
+            "SELECT count(*) FROM links WHERE destination = ? AND object = ? AND crm_id IS NOT NULL",
+            (self._db.find_name(destination), self._db.find_name(object_name)),
+        ).fetchone()
+        return int(row[0])
+
     def take(
         self, takes: Sequence[Take], settlements: Sequence[Settlement], now: Instant
     ) -> tuple[Sequence[bool], Sequence[Settled]]:
@@ -199,6 +216,8 @@ class SqliteQueue:
             f"UPDATE deliveries SET state = {LEASED}, due_at = NULL, lease = ?, lease_until = ? WHERE id = ?",
             (take.lease, take.lease_until, take.delivery_id),
         )
+        if take.removes:
+            conn.execute("INSERT INTO removals VALUES (?, ?, ?)", (mapping, now, take.delivery_id))
         if take.during is not None:
             self._links.mark(record, destination, obj, mapping, take.during, take.in_doubt_until)
         return True
@@ -219,6 +238,10 @@ class SqliteQueue:
             return []
         with self._db.write():
             return [self._settling.settle(settlement, now) for settlement in settlements]
+
+    def close(self) -> None:
+        """End this process's ownership: leases that are left are anybody's."""
+        self._owners.close()
 
     # ── pauses, budgets, counters ───────────────────────────────────────────────────────────────────────────────────
 

@@ -86,6 +86,9 @@ _M001 = (
          status INTEGER, requests INTEGER NOT NULL, took INTEGER NOT NULL, version INTEGER NOT NULL, reason TEXT
        ) STRICT""",
     "CREATE INDEX attempts_delivery ON attempts (delivery)",
+    # What was sent to be removed lately: the mass-delete guard counts it.
+    "CREATE TABLE removals (mapping INTEGER NOT NULL, at INTEGER NOT NULL, delivery INTEGER NOT NULL) STRICT",
+    "CREATE INDEX removals_at ON removals (mapping, at)",
     # Operators' holds: of a record, a mapping or a destination.
     "CREATE TABLE holds (kind TEXT NOT NULL, subject TEXT NOT NULL, since INTEGER NOT NULL, PRIMARY KEY (kind, subject)) STRICT, WITHOUT ROWID",
     """CREATE TABLE pauses (
