@@ -11,7 +11,8 @@ from connector.config.model import Config, SecretRef
 from connector.config.model import Schedule as ScheduleSection
 from connector.crm.build import build_crm
 from connector.deliver.destination import Destination, Mode
-from connector.deliver.engine import Engine, Log
+from connector.deliver.engine import Engine
+from connector.deliver.log import Log
 from connector.deliver.pool import ThreadPool
 from connector.deliver.run import Pulse, Runner
 from connector.deliver.work import Finished, Job, JobGate, perform
@@ -21,7 +22,7 @@ from connector.domain.event import Event, Fault, NotUnderstood
 from connector.domain.retry import Schedule
 from connector.domain.source import Source
 from connector.mapping.port import MappingSet
-from connector.outbox.port import StoredCall
+from connector.outbox.port import Keep, StoredCall
 from connector.outbox.sqlite.database import Database
 from connector.outbox.sqlite.queue import SqliteQueue
 
@@ -91,6 +92,11 @@ def delivering(
         log=log,
         schedule=schedule(config.delivery.schedule),
         concurrency=config.delivery.concurrency,
+        keep=Keep(
+            settled=round(config.outbox.keep_settled * SECOND),
+            dead=round(config.outbox.keep_dead * SECOND),
+            unwanted=round(config.outbox.keep_unwanted * SECOND),
+        ),
     )
     runner = Runner(
         engine,

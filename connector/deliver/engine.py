@@ -14,7 +14,7 @@ from connector.deliver.log import Log
 from connector.deliver.plan import Attempt, Decision, Knowledge, Postpone, Settle, decide
 from connector.deliver.work import Finished, Job, Leased, Pool
 from connector.domain.change import Verb
-from connector.domain.clock import HOUR, SECOND, Clock, Instant, Millis
+from connector.domain.clock import HOUR, MINUTE, SECOND, Clock, Instant, Millis
 from connector.domain.decode import identity
 from connector.domain.delivery import DeliveryState
 from connector.domain.event import Event, EventType, NotUnderstood
@@ -22,13 +22,16 @@ from connector.domain.outcome import Outcome, OutcomeKind
 from connector.domain.retry import Schedule
 from connector.mapping.port import Deliver, MappingSet
 from connector.mapping.port import Mapping as MappingPort
-from connector.outbox.port import Due, Pause, Queue, Route, Settled, Settlement, StoredCall, Take
+from connector.outbox.port import Due, Keep, Pause, Queue, Route, Settled, Settlement, StoredCall, Take
 
 _ROUTE_AT_ONCE = 200
 _CLAIM_AT_ONCE = 64
 _LEASE_MARGIN: Millis = 5 * SECOND
 _JUMP: Millis = 5 * SECOND  # a larger move of the time of day against the other clock is a jump
 _RECOVER_EVERY: Millis = SECOND
+_PRUNE_AT_ONCE = 500
+_PRUNE_SOON: Millis = SECOND // 5
+_PRUNE_EVERY: Millis = 10 * MINUTE
 
 
 @dataclass(slots=True)
@@ -45,6 +48,7 @@ class Engine:
     log: Log
     schedule: Schedule = field(default_factory=Schedule)
     concurrency: int = 16
+    keep: Keep | None = None
     chance: random.Random = field(default_factory=random.Random)
     limiters: dict[str, Limiter] = field(init=False)
     _guard: Guard = field(init=False)
@@ -52,6 +56,7 @@ class Engine:
     _in_flight: Counter[str] = field(init=False, default_factory=Counter)
     _probing: set[str] = field(init=False, default_factory=set)
     _recovered_at: Millis = field(init=False, default=-_RECOVER_EVERY)
+    _prune_at: Millis = field(init=False, default=0)
     _offset: Millis | None = field(init=False, default=None)
     _turns: int = field(init=False, default=0)
 
@@ -78,7 +83,9 @@ class Engine:
         routed = self.queue.route(now, _ROUTE_AT_ONCE, self._route)
         if routed.revived:
             self.log("deleted records came back", records=routed.revived)
-        return self._claim(now) or routed.events > 0 or done
+        worked = self._claim(now) or routed.events > 0 or done
+        self._keep_house(now)
+        return worked
 
     def next_due(self) -> Instant | None:
         """When the next delivery that may be sent is due; None when there is none."""
@@ -115,6 +122,15 @@ class Engine:
         ended = self.queue.recover(now, elapsed, self.boot_id)
         if ended:
             self.log("leases ended without an answer", deliveries=ended)
+
+    def _keep_house(self, now: Instant) -> None:
+        """Prune a little, ever so often; oftener while there is something to prune."""
+        if self.keep is None or self.clock.elapsed() < self._prune_at:
+            return
+        gone = self.queue.prune(now, self.keep, _PRUNE_AT_ONCE)
+        self._prune_at = self.clock.elapsed() + (_PRUNE_SOON if gone else _PRUNE_EVERY)
+        if "dead" in gone or "not-understood" in gone or "unwanted" in gone:
+            self.log("retention removed what was never delivered", **{str(k): v for k, v in gone.items()})
 
     def _route(self, call: StoredCall) -> tuple[Event, Sequence[Route]] | NotUnderstood:
         event = self.decode(call)

@@ -306,6 +306,15 @@ class Pause:
     probes: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How long rows are kept after they were last changed, in milliseconds (S29)."""
+
+    settled: Millis
+    dead: Millis
+    unwanted: Millis
+
+
 Router = Callable[[StoredCall], "tuple[Event, Sequence[Route]] | NotUnderstood"]
 """Reads a call and tells which mappings take it."""
 
@@ -394,6 +403,14 @@ class Queue(Protocol):
 
     def release_observed(self, mappings: Sequence[str], now: Instant) -> int:
         """Make pending what was held because its destination was only observed (S27)."""
+        ...
+
+    def prune(self, now: Instant, keep: Keep, limit: int) -> Mapping[str, int]:
+        """Remove up to `limit` events whose time has passed, and what stands beside them; return counts by what it was.
+
+        One small step: call it again while it returns anything. What is pending or leased stays. Links, order and
+        tombstones stay (S7); dead and held rows that pass their time are counted as such.
+        """
         ...
 
     def shift(self, by: Millis, now: Instant) -> None:

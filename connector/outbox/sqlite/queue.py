@@ -8,6 +8,7 @@ from connector.domain.delivery import DeliveryState, Priority
 from connector.domain.record import Record
 from connector.outbox.port import (
     Due,
+    Keep,
     ParentView,
     Pause,
     Routed,
@@ -24,6 +25,7 @@ from connector.outbox.sqlite.inbox import TYPES, add_counts
 from connector.outbox.sqlite.lines import LEASED, PENDING, Flag, Lines
 from connector.outbox.sqlite.links import Links
 from connector.outbox.sqlite.owner import OWNER_SHIFT, Owners
+from connector.outbox.sqlite.pruning import Pruning
 from connector.outbox.sqlite.routing import Routing
 from connector.outbox.sqlite.settling import Settling
 
@@ -41,6 +43,7 @@ class SqliteQueue:
         self._routing = Routing(db, self._lines)
         self._settling = Settling(db, self._lines, self._links)
         self._controls = Controls(db)
+        self._pruning = Pruning(db)
         self._owners = Owners(db.path)
 
     @property
@@ -273,6 +276,10 @@ class SqliteQueue:
                 )
                 total += done.rowcount
         return total
+
+    def prune(self, now: Instant, keep: Keep, limit: int) -> Mapping[str, int]:
+        """Remove events whose time has passed, one small step."""
+        return self._pruning.step(now, keep, limit)
 
     def shift(self, by: Millis, now: Instant) -> None:
         """The time of day jumped: move what was planned on the old clock."""

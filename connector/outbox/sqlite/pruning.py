@@ -1,0 +1,80 @@
+"""Retention: what was settled goes after its time, in small steps, and the file shrinks."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from connector.domain.clock import DAY, Instant
+from connector.domain.delivery import DeliveryState
+from connector.outbox.port import EventState, Keep
+from connector.outbox.sqlite.database import Database
+from connector.outbox.sqlite.inbox import add_counts
+
+_VACUUM_PAGES = 200  # given back to the disk with each step
+_OPEN = {DeliveryState.PENDING, DeliveryState.LEASED}
+_STUCK = {DeliveryState.DEAD, DeliveryState.HELD}
+
+
+class Pruning:
+    """Walks the events from the oldest on, a step at a time, and begins anew when it is through.
+
+    What has to stay (pending, or dead and not yet old enough) is walked past, so that it holds up nothing behind it.
+    """
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._after = 0
+
+    def step(self, now: Instant, keep: Keep, limit: int) -> Mapping[str, int]:
+        """Look at up to `limit` events; return how many were removed, by what they were."""
+        youngest = now - min(keep.settled, keep.dead, keep.unwanted)
+        rows = self._db.conn.execute(
+            "SELECT id, state, received_at FROM events WHERE id > ? AND received_at < ? ORDER BY id LIMIT ?",
+            (self._after, youngest, limit),
+        ).fetchall()
+        self._after = rows[-1][0] if len(rows) == limit else 0
+        gone: Counter[str] = Counter()
+        with self._db.write() as conn:
+            for event, state, received_at in rows:
+                what = self._expired(event, EventState(state), received_at, now, keep)
+                if what is not None:
+                    gone[what] += 1
+                    conn.execute(
+                        "DELETE FROM attempts WHERE delivery IN (SELECT id FROM deliveries WHERE event = ?)", (event,)
+                    )
+                    conn.execute("DELETE FROM deliveries WHERE event = ?", (event,))
+                    conn.execute("DELETE FROM events WHERE id = ?", (event,))
+            self._small_tables(now, keep, limit)
+            add_counts(self._db, {f"pruned.{what}": count for what, count in gone.items()}, now)
+        if gone:
+            self._db.conn.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+        return gone
+
+    def _expired(self, event: int, state: EventState, received_at: Instant, now: Instant, keep: Keep) -> str | None:
+        """Return what the event was if its time has passed, else None."""
+        if state is EventState.NEW:
+            return None
+        if state is not EventState.ROUTED:
+            word = "unwanted" if state is EventState.UNWANTED else "not-understood"
+            return word if received_at < now - keep.unwanted else None
+        rows = self._db.conn.execute("SELECT state, changed_at FROM deliveries WHERE event = ?", (event,)).fetchall()
+        states = {DeliveryState(row[0]) for row in rows}
+        changed_at = max((row[1] for row in rows), default=received_at)
+        if states & _OPEN:
+            return None
+        if states & _STUCK:
+            return "dead" if changed_at < now - keep.dead else None
+        return "settled" if changed_at < now - keep.settled else None
+
+    def _small_tables(self, now: Instant, keep: Keep, limit: int) -> None:
+        conn = self._db.conn
+        conn.execute(
+            "DELETE FROM proofs WHERE rowid IN (SELECT rowid FROM proofs ORDER BY rowid LIMIT ?) AND until < ?",
+            (limit, now),
+        )
+        conn.execute(
+            "DELETE FROM seen WHERE identity IN (SELECT identity FROM seen WHERE at < ? LIMIT ?)",
+            (now - max(keep.settled, keep.dead), limit),
+        )
+        conn.execute(
+            "DELETE FROM removals WHERE rowid IN (SELECT rowid FROM removals WHERE at < ? LIMIT ?)", (now - DAY, limit)
+        )
