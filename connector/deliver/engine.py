@@ -93,6 +93,10 @@ class Engine:
         free = [m.name for m in self.mappings.mappings.values() if not self._pauses_of(m, paused)]
         return self.queue.next_due(free)
 
+    def next_at_all(self) -> Instant | None:
+        """When the next pending delivery is due, paused or not; None when nothing is left to be done."""
+        return self.queue.next_due(self.mappings.mappings)
+
     @property
     def is_idle(self) -> bool:
         """Whether nothing is in flight."""
@@ -197,20 +201,16 @@ class Engine:
             decisions = [_observe(decision) for decision in decisions]
         decisions = self._guard.pass_on(mapping, decisions, now)
         attempts = [d for d in decisions if isinstance(d, Attempt)][: room * self._batch_hint(mapping)]
-        settlements = [_settlement(d, mapping, now) for d in decisions if not isinstance(d, Attempt)]
+        plain = [d for d in decisions if not isinstance(d, Attempt)]
+        settlements = [_settlement(d, mapping, now) for d in plain]
         longest = destination.crm.longest_send
         send_by = self.clock.elapsed() + longest
         takes = [self._take(attempt, send_by + longest + _LEASE_MARGIN, now + longest) for attempt in attempts]
         granted, settled = self.queue.take(takes, settlements, now)
-        for settlement, fate in zip(settlements, settled, strict=True):
-            if fate is Settled.DONE and settlement.state is not DeliveryState.PENDING:
-                self.log(
-                    "settled",
-                    delivery=settlement.delivery_id,
-                    mapping=mapping.name,
-                    state=settlement.state.word,
-                    reason=settlement.reason,
-                )
+        for decision, fate in zip(plain, settled, strict=True):
+            if fate is Settled.DONE and isinstance(decision, Settle):
+                event = decision.due.call.event_id
+                self.log("settled", id=event, mapping=mapping.name, state=decision.state.word, reason=decision.reason)
         leased = [Leased(attempt, take.lease) for attempt, take, ok in zip(attempts, takes, granted, strict=True) if ok]
         self._submit(mapping, leased, send_by, is_probe=is_probe)
         return bool(leased) or Settled.DONE in settled
@@ -267,17 +267,16 @@ class Engine:
             return False
         now = self.clock.now()
         paused = dict(self.queue.pauses(now))
-        settlements: list[Settlement] = []
+        ended: list[tuple[Due, Settlement]] = []
         for result in finished:
             self._in_flight[result.job.destination] -= 1
-            health = self._health[result.job.destination]
-            healthy = health.is_proven(now)
+            healthy = self._health[result.job.destination].is_proven(now)
             for leased, outcome in zip(result.job.leased, result.outcomes, strict=True):
-                settlements.append(self._conclude(result, leased, outcome, now, healthy=healthy))
+                ended.append((leased.attempt.due, self._conclude(result, leased, outcome, now, healthy=healthy)))
                 self._weigh(result.job, outcome, now, paused)
-        fates = self.queue.settle(settlements, now)
-        for settlement, fate in zip(settlements, fates, strict=True):
-            self._say(settlement, fate, now)
+        fates = self.queue.settle([settlement for _, settlement in ended], now)
+        for (due, settlement), fate in zip(ended, fates, strict=True):
+            self._say(due, settlement, fate, now)
         return True
 
     def _conclude(
@@ -316,11 +315,12 @@ class Engine:
                     del paused[subject]
             health.recovered()
 
-    def _say(self, settlement: Settlement, fate: Settled, now: Instant) -> None:
-        """One line per attempt."""
+    def _say(self, due: Due, settlement: Settlement, fate: Settled, now: Instant) -> None:
+        """One line per attempt. `id` is what `connector show` takes."""
         self.log(
             "attempt",
-            delivery=settlement.delivery_id,
+            id=due.call.event_id,
+            mapping=due.mapping,
             outcome=settlement.outcome,
             state=settlement.state.word if fate is Settled.DONE else fate.value,
             status=settlement.status,

@@ -44,7 +44,7 @@ class Runner:
         self._finish()
 
     def drain(self) -> bool:
-        """Work until nothing is due; tell whether all that is left waits for nothing but its time or a person."""
+        """Work until nothing is due; tell whether nothing is left that waits for its time or a paused destination."""
         self._engine.begin()
         while not self.is_stopping:
             if not self._turn_or_wait(longest=20) and self._engine.is_idle:
@@ -52,7 +52,7 @@ class Runner:
                 if due is None or due > self._clock.now():
                     break
         self._finish()
-        return self._engine.next_due() is None
+        return self._engine.next_at_all() is None
 
     def _turn_or_wait(self, longest: Millis | None = None) -> bool:
         """One turn, and a wait if there was nothing to do."""

@@ -1,7 +1,9 @@
 """A test installation in a temporary folder: a key, a configuration, mapping files, and the three programs."""
 
+import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -28,7 +30,7 @@ CONFIGURATION = """\
 # A test installation: the sender's key comes from a file instead of DNS.
 
 [receiver]
-listen = "127.0.0.1:0"
+listen = "127.0.0.1:{port}"
 public_url = "https://{host}/copernica"
 trusted_proxies = ["127.0.0.1/32"]  # the demonstration plays the proxy, too
 
@@ -73,6 +75,8 @@ class House:
     """Everything the demonstration starts; `close` ends it, and so does the kernel if we are killed."""
 
     folder: Path
+    crm_options: Sequence[str] = ()
+    port: int = 0  # of the receiver; 0 takes a free one
     key: RSAPrivateKey = field(default_factory=lambda: rsa.generate_private_key(65537, 2048))
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     programs: list[Program] = field(default_factory=list)
@@ -94,19 +98,29 @@ class House:
         token.write_text(self.token + "\n", encoding="ascii")
         (self.folder / "key.txt").write_text(key_record(self.key.public_key()) + "\n", encoding="ascii")
         ready = self.folder / "crm.ready"
-        self._start("sample-crm", "--token-file", str(token), "--ready-file", str(ready))
+        self._start("sample-crm", "--token-file", str(token), "--ready-file", str(ready), *self.crm_options)
         self.crm = self._wait_for(ready)
-        text = CONFIGURATION.format(host=HOST, account=ACCOUNT, crm=self.crm)
+        text = CONFIGURATION.format(host=HOST, account=ACCOUNT, crm=self.crm, port=self.port)
         self.config.write_text(text, encoding="utf-8")
-        ready = self.folder / "receiver.ready"
-        self._start("serve", "--config", str(self.config), "--ready-file", str(ready))
-        self._start("deliver", "--config", str(self.config))
-        self.receiver = self._wait_for(ready)
-        self._until(self._is_ready)
+        self.start_receiver()
+        self.start_deliverer()
+        self._until(self.is_ready)
 
-    def _start(self, *arguments: str) -> None:
+    def start_receiver(self) -> Program:
+        """Start the receiver; its address is known when this returns."""
+        ready = self.folder / "receiver.ready"
+        ready.unlink(missing_ok=True)
+        program = self._start("serve", "--config", str(self.config), "--ready-file", str(ready))
+        self.receiver = self._wait_for(ready)
+        return program
+
+    def start_deliverer(self) -> Program:
+        """Start the deliverer."""
+        return self._start("deliver", "--config", str(self.config))
+
+    def _start(self, *arguments: str) -> Program:
         log = self.folder / f"{arguments[0]}.log"
-        with log.open("wb") as file:
+        with log.open("ab") as file:
             process = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-m", "connector", *arguments],
                 stdin=subprocess.DEVNULL,
@@ -115,13 +129,16 @@ class House:
                 preexec_fn=with_parent(),  # noqa: PLW1509 - one thread, and nothing in it that could be locked
                 start_new_session=True,
             )
-        self.programs.append(Program(arguments[0], process, log))
+        program = Program(arguments[0], process, log)
+        self.programs.append(program)
+        return program
 
     def _wait_for(self, file: Path) -> str:
         self._until(file.exists)
         return file.read_text("ascii").split()[0]
 
-    def _is_ready(self) -> bool:
+    def is_ready(self) -> bool:
+        """Whether the receiver says that it could store a call."""
         try:
             return requests.get(f"{self._base()}/readyz", timeout=2).ok
         except requests.RequestException:
@@ -134,6 +151,12 @@ class House:
     def url(self) -> str:
         """Where the receiver takes calls of the demonstration's source."""
         return self._base() + PATH
+
+    def kill(self, program: Program) -> None:
+        """Kill a program and its children, as a power cut would."""
+        os.killpg(program.process.pid, signal.SIGKILL)
+        program.process.wait()
+        self.programs.remove(program)
 
     def _until(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + _PATIENCE

@@ -101,11 +101,16 @@ class Play:
             self._read += 1
             event = line.get("event")
             if event == "attempt" and line.get("state") != "pending":
-                self.say("crm", f"delivery {line['delivery']}: {line['outcome']} ({line['state']})")
+                self.say("crm", f"event {line['id']} by {line['mapping']}: {line['outcome']} ({line['state']})")
             elif event == "attempt":
-                self.say("connector", f"delivery {line['delivery']}: {line['outcome']}, again in {line['again_in']} ms")
+                self.say(
+                    "connector",
+                    f"event {line['id']} by {line['mapping']}: {line['outcome']}, again in {line['again_in']} ms",
+                )
             elif event == "settled":
-                self.say("connector", f"delivery {line['delivery']}: {line['state']} {line.get('reason', '')}")
+                self.say(
+                    "connector", f"event {line['id']} by {line['mapping']}: {line['state']} {line.get('reason', '')}"
+                )
             elif event in ("paused", "resumed"):
                 self.say("connector", f"{event}: {line['subject']} {line.get('by', '')}")
 
