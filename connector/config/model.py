@@ -3,16 +3,22 @@
 The descriptions are what `config.example.toml` says; a test holds the two together.
 """
 
+from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, PrivateAttr
 
+from connector.config import address
 from connector.domain.event import EventType
+from connector.files.document import Document
+from connector.files.problem import Problem
 
 Seconds = Annotated[float, Field(ge=0, le=366 * 86400)]
-Network = IPv4Network | IPv6Network
+Network = Annotated[IPv4Network | IPv6Network, PlainValidator(address.network, json_schema_input_type=str)]
+Name = Annotated[str, AfterValidator(address.name)]
+WebAddress = Annotated[str, AfterValidator(address.web)]
 
 
 class Section(BaseModel):
@@ -24,18 +30,20 @@ class Section(BaseModel):
 class SecretRef(Section):
     """Where a secret is: exactly one of the three. A secret itself never stands in the configuration."""
 
-    credential: str | None = Field(None, description="name of a systemd credential (LoadCredential=)")
-    file: Path | None = Field(None, description="a file that only the service can read")
-    env: str | None = Field(None, description="an environment variable")
+    credential: str | None = Field(
+        None, examples=["NAME"], description="name of a systemd credential (LoadCredential=)"
+    )
+    file: Path | None = Field(None, examples=["PATH"], description="a file that only the service can read")
+    env: str | None = Field(None, examples=["NAME"], description="an environment variable")
 
 
 class Receiver(Section):
-    """The door."""
+    """Where Copernica's calls come in."""
 
-    listen: str = Field(
+    listen: Annotated[str, AfterValidator(address.checked_listen)] = Field(
         "127.0.0.1:8750", description="address and port, or unix:/path; a socket from systemd goes first"
     )
-    public_url: str = Field(
+    public_url: WebAddress = Field(
         "http://127.0.0.1:8750/",
         description="what Copernica calls, as it stands in the webhook: host and prefix are verified",
     )
@@ -48,56 +56,80 @@ class Receiver(Section):
     workers: int = Field(1, ge=1, le=16, description="receiving processes; one is enough for most")
     threads: int = Field(16, ge=1, le=256, description="calls taken at the same time, by each process")
     connections: int = Field(1000, ge=1, le=20000, description="open connections, by each process")
-    max_body: int = Field(4 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024, description="bytes; larger is answered 413")
+    max_body: int = Field(
+        4 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024, description="bytes of a call's body; larger is answered 413"
+    )
     max_header_bytes: int = Field(32768, ge=1024, le=1048576, description="bytes of all headers together")
-    max_headers: int = Field(64, ge=8, le=1000, description="number of headers")
+    max_headers: int = Field(64, ge=8, le=1000, description="number of headers in one call")
     body_timeout: Seconds = Field(20, description="seconds in which a call has to be here whole")
     store_timeout: Seconds = Field(5, description="seconds to wait for the outbox before 503")
     date_past: int = Field(60, ge=1, le=3600, description="seconds that the signed Date may lie back")
     date_future: int = Field(60, ge=1, le=3600, description="seconds that the signed Date may lie ahead")
     unproven_calls: int = Field(10000, ge=0, description="calls kept while DNS is silent; more are answered 503")
-    unproven_bytes: int = Field(64 * 1024 * 1024, ge=0, description="bytes of such calls")
+    unproven_bytes: int = Field(64 * 1024 * 1024, ge=0, description="bytes of such calls, all together")
     unproven_keep: Seconds = Field(3 * 86400, description="seconds after which such a call is given up, and counted")
     ownership_folder: Path | None = Field(
-        None, description="where verification files (smtpeter-xxxxx.txt) are looked for; default: beside the outbox"
+        None,
+        examples=["/var/lib/connector/ownership"],
+        description="where verification files (smtpeter-xxxxx.txt) are looked for; default: beside the outbox",
     )
 
 
 class Dns(Section):
     """Where public keys are looked up."""
 
-    servers: tuple[str, ...] = Field(
+    servers: tuple[Annotated[str, AfterValidator(address.dns_server)], ...] = Field(
         (), description="addresses (ADDRESS or ADDRESS:PORT) of resolvers; default: those of the system"
     )
     timeout: Seconds = Field(3, description="seconds for one look-up, all tries together")
     stale: Seconds = Field(86400, description="seconds that a key may be used past its TTL while DNS is silent")
-    zone: str = Field("copernica.com", description="keys have to live below this name")
+    zone: Annotated[str, AfterValidator(address.zone)] = Field(
+        "copernica.com", description="keys have to live below this name"
+    )
 
 
 class Source(Section):
-    """One sender."""
+    """A sender, by a name of your choice; as many as there are accounts, or addresses to tell apart."""
 
-    account: str | None = Field(None, description="account-1234, as in X-Copernica-ID; required for signed calls")
-    path: str | None = Field(None, description="below the public URL; default: the source's name")
+    account: Annotated[str, BeforeValidator(address.account_text), AfterValidator(address.checked_account)] | None = (
+        Field(
+            None, examples=["account-1234"], description="account-1234, as in X-Copernica-ID; required for signed calls"
+        )
+    )
+    path: Annotated[str, AfterValidator(address.below)] | None = Field(
+        None, examples=["newsletter"], description="below the public URL; default: the source's name"
+    )
     proof: Literal["copernica", "key-file", "secret", "none"] = Field(
         "copernica", description="how calls are proven genuine"
     )
     key_file: Path | None = Field(
-        None, description="a public key (PEM, or the text of a DKIM record), for proof = key-file"
+        None,
+        examples=["keys/sender.pem"],
+        description="a public key (PEM, or the text of a DKIM record), for proof = key-file",
     )
-    secret: SecretRef | None = Field(None, description="the last segment of the path, for proof = secret")
+    secret: SecretRef | None = Field(
+        None,
+        examples=[{"credential": "newsletter-secret"}],
+        description="the last segment of the path, for proof = secret",
+    )
     addresses: tuple[Network, ...] = Field((), description="take calls from these addresses only")
-    require_https: bool | None = Field(None, description="for this source only")
+    require_https: bool | None = Field(
+        None,
+        examples=[True],
+        description="whether this source has to call over HTTPS, if other than receiver.require_https",
+    )
     dialect: Literal["webhook", "callback"] = Field(
         "webhook", description="Marketing Suite webhook, or Publisher callback"
     )
-    database: int | None = Field(None, description="callback only: the database of the profiles")
-    collection: int | None = Field(None, description="callback only: the collection, if its IDs are subprofiles")
+    database: int | None = Field(None, ge=1, examples=[1], description="callback only: the database of the profiles")
+    collection: int | None = Field(
+        None, ge=1, examples=[2], description="callback only: the collection, if its IDs are subprofiles"
+    )
     decline: tuple[EventType, ...] = Field((), description="types that are answered 2xx, counted, and not kept")
 
 
 class Outbox(Section):
-    """The durable store."""
+    """Where calls are kept until the CRM has them."""
 
     path: Path = Field(
         Path("/var/lib/connector/outbox.db"), description="the SQLite file; its folder also holds its lock and WAL"
@@ -113,7 +145,7 @@ class Outbox(Section):
 
 
 class Schedule(Section):
-    """When a delivery is tried again, and when it is given up. Both limits must be passed (S23)."""
+    """When a delivery is tried again, and when it is given up: only past both limits."""
 
     attempts: int = Field(12, ge=1, le=1000, description="tries, counted only while the destination is healthy")
     first: Seconds = Field(2, description="seconds before the second try")
@@ -124,7 +156,7 @@ class Schedule(Section):
 
 
 class Delivery(Section):
-    """The deliverer."""
+    """What brings changes to the CRMs."""
 
     concurrency: int = Field(16, ge=1, le=256, description="requests in flight, all destinations together")
     schedule: Schedule = Schedule()
@@ -136,26 +168,52 @@ class Alert(Section):
     """What happens on a change of state: something dead, a destination paused, the disk floor reached."""
 
     command: tuple[str, ...] = Field((), description="a command; the alert is JSON on its standard input")
-    url: str | None = Field(None, description="an address that gets the alert by POST as JSON")
+    url: WebAddress | None = Field(
+        None,
+        examples=["https://alerts.example.com/connector"],
+        description="an address that gets the alert by POST as JSON",
+    )
     dead: int = Field(1, ge=1, description="`status` exits 1 from this many dead deliveries on")
     oldest_due: Seconds = Field(3600, description="`status` exits 1 when something has been due for longer, in seconds")
 
 
 class Destination(Section):
-    """A CRM. What the preset asks for besides stands under `settings` and `secrets`."""
+    """A CRM, by a name of your choice. What its preset asks for stands under `settings` and `secrets`."""
 
-    preset: str = Field(description="a shipped preset's name, or the path of a preset file")
+    preset: str = Field(examples=["sample"], description="a shipped preset's name, or the path of a preset file")
     mode: Literal["live", "observe"] = Field("observe", description="observe: show what would be sent, send nothing")
-    base_url: str | None = Field(None, description="if the preset does not know it")
-    settings: dict[str, str | int | bool] = Field(default_factory=dict, description="values that the preset asks for")
-    secrets: dict[str, SecretRef] = Field(default_factory=dict, description="secrets that the preset asks for")
-    override: dict[str, Any] = Field(
-        default_factory=dict, description="parts of the preset to replace, by the same keys"
+    base_url: WebAddress | None = Field(
+        None,
+        examples=["https://crm.example.com/api"],
+        description="where the CRM's API is, if the preset does not know it or it is another",
     )
-    ca_file: Path | None = Field(None, description="an own certificate authority")
-    client_cert: Path | None = Field(None, description="a client certificate (PEM)")
-    client_key: Path | None = Field(None, description="its key (PEM)")
-    proxy: str | None = Field(None, description="an HTTP proxy; the environment's is not used")
+    settings: dict[str, str | int | bool] = Field(
+        default_factory=dict, examples=[{"portal": "eu1"}], description="values that the preset asks for"
+    )
+    secrets: dict[str, SecretRef] = Field(
+        default_factory=dict,
+        examples=[{"token": {"credential": "crm-token"}}],
+        description="secrets that the preset asks for",
+    )
+    override: dict[str, Any] = Field(
+        default_factory=dict,
+        examples=[{"limits": {"concurrency": 4}}],
+        description="parts of the preset to replace, by the same keys",
+    )
+    ca_file: Path | None = Field(
+        None,
+        examples=["ca.pem"],
+        description="your own certificate authority (PEM), for a CRM with a private certificate",
+    )
+    client_cert: Path | None = Field(
+        None, examples=["client.pem"], description="a client certificate (PEM), if the CRM asks for one"
+    )
+    client_key: Path | None = Field(
+        None, examples=["client.key"], description="the key of client_cert (PEM), if it is a file of its own"
+    )
+    proxy: WebAddress | None = Field(
+        None, examples=["http://proxy.example.com:3128"], description="an HTTP proxy; the environment's is not used"
+    )
     allow_http: bool = Field(False, description="let an unencrypted address be used beyond loopback")
 
 
@@ -163,7 +221,7 @@ class Log(Section):
     """Logs go to standard error."""
 
     format: Literal["auto", "json", "text"] = Field("auto", description="auto: text at a terminal, JSON elsewhere")
-    level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least that is shown")
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least important that is shown")
 
 
 class Config(Section):
@@ -171,12 +229,33 @@ class Config(Section):
 
     receiver: Receiver = Receiver()
     dns: Dns = Dns()
-    sources: dict[str, Source] = Field(default_factory=dict)
+    sources: dict[Name, Source] = Field(default_factory=dict)
     outbox: Outbox = Outbox()
     delivery: Delivery = Delivery()
-    destinations: dict[str, Destination] = Field(default_factory=dict)
+    destinations: dict[Name, Destination] = Field(default_factory=dict)
     mappings: Path = Field(Path("mappings"), description="the folder with mapping files, beside the configuration file")
-    presets: Path | None = Field(None, description="a folder with your own presets, by name")
-    state: Path | None = Field(None, description="a folder for tokens; default: beside the outbox")
+    presets: Path | None = Field(None, examples=["presets"], description="a folder with your own presets, by name")
+    state: Path | None = Field(
+        None,
+        examples=["/var/lib/connector"],
+        description="a folder for tokens that CRMs give out; default: beside the outbox",
+    )
     alert: Alert = Alert()
     log: Log = Log()
+
+    _document: Document | None = PrivateAttr(None)
+
+    def problem(self, path: Sequence[str | int], what: str, hint: str = "") -> Problem:
+        """Return a problem with what the configuration says at that path, at its place in the file."""
+        document = self._document or Document("configuration", {}, {}, {})
+        return document.problem(path, what, hint)
+
+    @property
+    def state_folder(self) -> Path:
+        """Where tokens are kept."""
+        return self.state or self.outbox.path.parent
+
+    @property
+    def ownership_folder(self) -> Path:
+        """Where verification files are looked for."""
+        return self.receiver.ownership_folder or self.outbox.path.parent

@@ -28,7 +28,8 @@ class Write:
     `changed` goes to a linked record; `full` to one that was found; `full` and `create_only` together to a new one. A
     value of None empties the field. When both `changed` is empty and there is no association to make, a linked UPSERT
     is already done. `created_maybe_at` says that a create may have left at that moment whose answer is missing: look
-    no sooner than the object's `visible_after`, and create only if that finds nothing (S22).
+    no sooner than the object's `visible_after`, and create only if that finds nothing (S22). `created_maybe_match` are
+    the keys that create was made with, if they were other ones: they are looked for first.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Write:
     create_only: Mapping[str, JsonValue] = field(default_factory=dict)
     associations: tuple[Association, ...] = ()
     created_maybe_at: Instant | None = None
+    created_maybe_match: tuple[MatchKey, ...] = ()
     when_gone: WhenGone = WhenGone.STOP
     many: Many = Many.DEAD
 

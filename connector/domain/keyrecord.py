@@ -30,14 +30,14 @@ class RevokedKey:
 
 @dataclass(frozen=True, slots=True)
 class WeakKey:
-    """The key is too short, or not RSA: a refusal."""
+    """The key is not one to trust (too short, too large, or not RSA): a refusal."""
 
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
 class Silent:
-    """Nobody knows at the moment: DNS does not answer. Not a refusal (S32)."""
+    """Nobody knows at the moment: DNS does not answer, or has to be asked again. Not a refusal (S32)."""
 
     detail: str
 

@@ -46,7 +46,8 @@ class Outcome:
     `unlinked` says that the linked ID turned out not to exist. `wrote` says that a request that can write left.
     `created_maybe` says that a create left whose answer is missing: look before creating again (S22).
     `retry_at` is the CRM's own word on when to come back. `reason` names what happened and what to do,
-    without personal data. `candidates` are the CRM's IDs that match (many, duplicate).
+    without personal data. `candidates` are the CRM's IDs that match (many, duplicate). `unassociated` are the relations
+    that could not be made because the other record is not there any more; the write itself was done.
     """
 
     kind: OutcomeKind
@@ -59,4 +60,5 @@ class Outcome:
     retry_at: Instant | None = None
     scope: Scope = Scope.DESTINATION
     candidates: tuple[str, ...] = ()
+    unassociated: tuple[str, ...] = ()
     requests: int = 0

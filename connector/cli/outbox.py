@@ -1,0 +1,26 @@
+"""Opening the outbox for an operator."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from connector.config.load import load
+from connector.config.model import Config
+from connector.outbox.port import Desk, OutboxError
+
+
+@contextmanager
+def opened(config_file: Path | None, *, readonly: bool) -> Iterator[tuple[Config, Desk]]:
+    """Give the configuration and the desk of its outbox.
+
+    An operator's command never makes an outbox: a wrong path would look like an empty one. Raises ProblemsError and
+    OutboxError.
+    """
+    from connector.compose import open_desk  # noqa: PLC0415 - it knows every adapter; a wrong file needs none
+
+    config = load(config_file, os.environ)
+    if not config.outbox.path.exists():
+        raise OutboxError(f"there is no outbox at {config.outbox.path}; the receiver makes it when it starts")
+    with open_desk(config, readonly=readonly) as desk:
+        yield config, desk

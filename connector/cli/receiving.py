@@ -1,0 +1,72 @@
+"""What a receiving worker is made of: the outbox, the keys, the door, the application."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from connector.config.model import Config
+from connector.domain.clock import SECOND, Clock
+from connector.domain.source import Proof, Source
+from connector.http.app import Edge, make_app
+from connector.http.ownership import Ownership
+from connector.http.server import Parts
+from connector.keys.dns import DnsKeys
+from connector.keys.file import FileKeys
+from connector.keys.port import Keys
+from connector.outbox.port import Inbox
+from connector.outbox.sqlite.database import Database, Room
+from connector.outbox.sqlite.inbox import SqliteInbox
+from connector.process.wake import Waker, wake_path
+from connector.receive.committer import Committer
+from connector.receive.door import Door, Timing
+from connector.receive.readiness import Readiness
+from connector.receive.service import Receiving
+from connector.receive.unproven import Prover
+
+
+@contextmanager
+def inbox(config: Config) -> Iterator[Inbox]:
+    """Open the receiver's side of the outbox. Raises OutboxError and its kinds."""
+    room = Room(
+        max_bytes=config.outbox.max_bytes,
+        free_bytes=config.outbox.free_bytes,
+        unproven_calls=config.receiver.unproven_calls,
+        unproven_bytes=config.receiver.unproven_bytes,
+    )
+    database = Database(config.outbox.path, busy_timeout=config.outbox.busy_timeout, room=room)
+    try:
+        yield SqliteInbox(database)
+    finally:
+        database.close()
+
+
+def parts(config: Config, sources: Mapping[str, Source], clock: Clock) -> Parts:
+    """Build a worker's parts; nothing is opened before they are started."""
+    keys = _keys(config, sources, clock)
+    waker = Waker(wake_path(config.outbox.path))
+    committer = Committer(lambda: inbox(config), clock, timeout=config.receiver.store_timeout, committed=waker.wake)
+    keep = round(config.receiver.unproven_keep * SECOND)
+    door = Door(sources.values(), keys, committer, clock, zone=config.dns.zone, timing=Timing(keep))
+    prover = None
+    if any(source.is_signed for source in sources.values()):
+        lock = config.outbox.path.with_name(f"{config.outbox.path.name}.prover")
+        prover = Prover(committer, door, keys, clock, zone=config.dns.zone, keep=keep, lock=lock)
+    receiving = Receiving(door, committer, Readiness(committer, clock), prover)
+    ownership = Ownership(ownership_folder(config), sources.values())
+    edge = Edge(config.receiver.max_body, config.receiver.trusted_proxies)
+    return Parts(receiving, make_app(receiving, ownership, edge, clock))
+
+
+def ownership_folder(config: Config) -> Path:
+    """Return where verification files are."""
+    return config.receiver.ownership_folder or config.outbox.path.parent / "ownership"
+
+
+def _keys(config: Config, sources: Mapping[str, Source], clock: Clock) -> dict[str, Keys]:
+    dns = DnsKeys(clock, servers=config.dns.servers, timeout=config.dns.timeout, stale=config.dns.stale)
+    found: dict[str, Keys] = dict.fromkeys(sources, dns)
+    for name, source in sources.items():
+        file = config.sources[name].key_file
+        if source.proof is Proof.KEY_FILE and file is not None:
+            found[name] = FileKeys(file)
+    return found

@@ -1,0 +1,1 @@
+"""CRMs as data: the preset files, their language and what is checked of them."""

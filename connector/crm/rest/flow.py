@@ -1,0 +1,432 @@
+"""One change, brought to the CRM: known → find → create, with every promise on duplicates and lost answers.
+
+linked ──update──> done                      not found: gone, or (recreate) as one that is not linked
+not linked ──find──> one: update it          many: stop, or the newest or oldest
+                     none: create ──> done   duplicate: adopt the record that is there, and update it
+                                             no answer: ambiguous; look before creating again
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from connector.crm.port import Write
+from connector.crm.presets.model import Find, Kind
+from connector.crm.rest import jsonpath
+from connector.crm.rest.answer import as_id
+from connector.crm.rest.object import CompiledObject
+from connector.crm.rest.request import CompiledStep
+from connector.crm.rest.sending import Reply, Requester, Sending, Special
+from connector.crm.rest.template import UnusableError
+from connector.domain.change import JsonValue, Many, MatchKey, Verb, WhenGone
+from connector.domain.outcome import Outcome, OutcomeKind, Scope
+
+_CANDIDATES = 20
+_NOT_FOUND = Reply(kind=Kind.NOT_FOUND)
+
+
+@dataclass(frozen=True, slots=True)
+class _Hit:
+    id: str
+    order: Any
+
+
+class Flow:
+    """Brings one write to the CRM. Used once."""
+
+    def __init__(self, requester: Requester, object_: CompiledObject, write: Write, sending: Sending) -> None:
+        self._requester = requester
+        self._object = object_
+        self._write = write
+        self._sending = sending
+        self._requests = sending.requests
+        self._wrote_before = sending.wrote
+        self._crm_id = write.crm_id
+        self._unlinked = False
+        self._unassociated: list[str] = []
+        self._dropped_links = False
+        self._asked = 0
+        sending.private += [write.full, write.changed, write.create_only, [key.value for key in write.match]]
+        sending.private.append([key.value for key in write.created_maybe_match])
+
+    def run(self) -> Outcome:
+        """Do it. Never raises for what the CRM does."""
+        self._sending.wrote = False
+        try:
+            if self._write.verb.removes:
+                return self._remove()
+            if self._write.crm_id is not None:
+                return self._linked(self._write.crm_id)
+            return self._unlinked_write()
+        except UnusableError as error:
+            return self._end(OutcomeKind.PERMANENT, f"{self._object.name}: {error}")
+
+    def associate(self, crm_id: str, kind: OutcomeKind) -> Outcome:
+        """Make the links of a write that went in a batch."""
+        self._sending.wrote = False
+        self._crm_id = crm_id
+        return self._associate(crm_id, kind)
+
+    # linked
+
+    def _linked(self, crm_id: str) -> Outcome:
+        reply = self._update(crm_id, self._write.changed)
+        if reply.kind is Kind.NOT_FOUND:
+            return self._gone(reply)
+        if not reply.is_success:
+            return self._failed(reply)
+        return self._associate(crm_id, OutcomeKind.UPDATED)
+
+    def _gone(self, reply: Reply) -> Outcome:
+        self._unlinked = True
+        self._crm_id = None
+        if self._write.when_gone is WhenGone.STOP:
+            reason = f"the linked {self._object.name} is no longer there; {reply.reason}"
+            return self._end(OutcomeKind.GONE, reason, status=reply.status)
+        return self._unlinked_write()
+
+    def _update(self, crm_id: str, fields: Mapping[str, JsonValue]) -> Reply:
+        """Write fields, and the links that are fields, to an ID. Nothing to write is a success."""
+        body = self._object.body(fields, self._links_in_write())
+        if not body:
+            return Reply(kind=Kind.OK)
+        if not self._object.update:
+            return Reply(kind=Kind.PERMANENT, reason=f"the preset has no update for {self._object.name}")
+        reply = self._steps(self._object.update, {"id": crm_id, "fields": body})
+        if reply.kind is Kind.LINK_GONE and self._drop_links():
+            return self._update(crm_id, fields)
+        return reply
+
+    # not linked
+
+    def _unlinked_write(self) -> Outcome:
+        write, object_ = self._write, self._object
+        if not write.match:
+            return self._end(
+                OutcomeKind.UNMATCHABLE, write.unmatchable or "there is no usable match value, and no link"
+            )
+        key = write.match[0]
+        upserts = write.verb is Verb.UPSERT and not write.create_only and object_.upsert_takes(key)
+        searchable = [each for each in write.match if object_.finder(each)]
+        if upserts and (len(write.match) == 1 or not searchable):
+            return self._upsert(key)
+        if not searchable:
+            names = ", ".join(each.name for each in write.match)
+            return self._end(OutcomeKind.UNMATCHABLE, f"the preset cannot look for {object_.name} by {names}")
+        if (waiting := self._too_soon()) is not None:
+            return waiting
+        found = self._find([*write.created_maybe_match, *searchable])
+        if isinstance(found, Outcome):
+            return found
+        if found is not None:
+            return self._write_to(found)
+        if write.verb is not Verb.UPSERT:
+            return self._end(OutcomeKind.ABSENT, f"there is no such {object_.name}, and this change may not create one")
+        return self._upsert(key) if upserts else self._create()
+
+    def _too_soon(self) -> Outcome | None:
+        """After a create whose answer is missing, looking is worth something only later (S22)."""
+        if self._write.created_maybe_at is None:
+            return None
+        at = self._write.created_maybe_at + self._object.visible_after
+        if self._requester.clock.now() >= at:
+            return None
+        reason = "a create left whose answer is missing: it is looked for when a search surely shows it"
+        return self._end(OutcomeKind.RETRY, reason, retry_at=at)
+
+    def _find(self, keys: Sequence[MatchKey]) -> Outcome | str | None:
+        """Look by each key in turn. Return the ID, None, or the outcome that ends this attempt."""
+        for key in keys:
+            step = self._object.finder(key)
+            if step is None:
+                continue
+            model = step.model
+            assert isinstance(model, Find)
+            reply = self._perform(step, {"key.name": key.name, "key.value": key.value, "limit": model.limit})
+            if reply.kind is Kind.NOT_FOUND:
+                continue
+            if not reply.is_success:
+                return self._failed(reply)
+            hits = _hits(reply, model, key)
+            if hits is None:
+                reason = f"{step.what}: the answer is not as the preset says (no list at {model.items or 'its top'!r})"
+                return self._end(OutcomeKind.RETRY, reason, status=reply.status)
+            if len(hits) > 1:
+                return self._choose(hits, model, key)
+            if hits:
+                return hits[0].id
+        return None
+
+    def _choose(self, hits: Sequence[_Hit], model: Find, key: MatchKey) -> Outcome | str:
+        candidates = tuple(hit.id for hit in hits[:_CANDIDATES])
+        many = f"more than one {self._object.name} has the same {key.name}"
+        if self._write.many is Many.DEAD:
+            return self._end(OutcomeKind.MANY, f"{many}: merge them in the CRM, then replay", candidates=candidates)
+        if len(hits) >= model.limit:
+            reason = f"{many}, and there are too many of them to tell which is the {self._write.many}"
+            return self._end(OutcomeKind.MANY, reason, candidates=candidates)
+        order = _ordered(hits) if model.order_by is not None else None
+        if order is None:
+            reason = f"{many}, and the CRM does not say which is the {self._write.many}"
+            return self._end(OutcomeKind.MANY, reason, candidates=candidates)
+        return order[-1 if self._write.many is Many.NEWEST else 0].id
+
+    def _write_to(self, crm_id: str) -> Outcome:
+        """Update a record that was found or adopted."""
+        self._crm_id = crm_id
+        reply = self._update(crm_id, self._write.full)
+        if reply.kind is Kind.NOT_FOUND:
+            self._crm_id = None
+            return self._end(
+                OutcomeKind.RETRY, f"the search found a {self._object.name} that is not there; {reply.reason}"
+            )
+        if not reply.is_success:
+            return self._failed(reply)
+        return self._associate(crm_id, OutcomeKind.UPDATED)
+
+    def _create(self) -> Outcome:
+        object_, write = self._object, self._write
+        if not object_.create:
+            return self._end(OutcomeKind.PERMANENT, f"the preset cannot create {object_.name} apart from an upsert")
+        body = object_.body({**write.full, **write.create_only}, self._links_in_write())
+        reply = self._steps(object_.create, {"fields": body})
+        if reply.kind is Kind.LINK_GONE and self._drop_links():
+            return self._create()
+        if reply.kind is Kind.DUPLICATE:
+            return self._adopt(reply)
+        crm_id = as_id(reply.got.get("id"))
+        if not reply.is_success:
+            self._crm_id = crm_id
+            return self._failed(reply)
+        if crm_id is None:
+            reason = f"creating {object_.name} was answered {reply.status}, but its ID is not where the preset says"
+            return self._end(OutcomeKind.AMBIGUOUS, reason, created_maybe=True, status=reply.status)
+        self._crm_id = crm_id
+        return self._associate(crm_id, OutcomeKind.CREATED)
+
+    def _adopt(self, reply: Reply) -> Outcome:
+        if reply.existing is not None:
+            return self._write_to(reply.existing)
+        found = self._find(self._write.match)
+        if isinstance(found, Outcome):
+            return found
+        if found is not None:
+            return self._write_to(found)
+        reason = f"{reply.reason}; the record that is there already is not to be found (yet)"
+        at = self._requester.clock.now() + self._object.visible_after
+        return self._end(OutcomeKind.RETRY, reason, status=reply.status, retry_at=at)
+
+    def _upsert(self, key: MatchKey) -> Outcome:
+        object_ = self._object
+        assert object_.upsert is not None
+        fields = dict(self._write.full)
+        if object_.model.upsert is not None and object_.model.upsert.without_key:
+            fields.pop(key.name, None)
+        body = object_.body(fields, self._links_in_write())
+        reply = self._perform(object_.upsert, {"key.name": key.name, "key.value": key.value, "fields": body})
+        if reply.kind is Kind.LINK_GONE and self._drop_links():
+            return self._upsert(key)
+        if not reply.is_success:
+            return self._failed(reply)
+        crm_id = as_id(reply.got.get("id"))
+        if crm_id is None:
+            found = self._find([key])
+            if isinstance(found, Outcome):
+                return found
+            crm_id = found
+        if crm_id is None:
+            reason = (
+                f"the {object_.name} was written, but its ID is not where the preset says, and it is not found (yet)"
+            )
+            return self._end(OutcomeKind.RETRY, reason, status=reply.status)
+        self._crm_id = crm_id
+        return self._associate(crm_id, OutcomeKind.CREATED if reply.kind is Kind.CREATED else OutcomeKind.UPDATED)
+
+    # links
+
+    def _links_in_write(self) -> dict[str, Any]:
+        if self._dropped_links:
+            return {}
+        return self._object.in_write(self._write.associations)
+
+    def _drop_links(self) -> bool:
+        """After a refusal because the other record is gone: do without the links, once."""
+        if self._dropped_links or not self._object.in_write(self._write.associations):
+            return False
+        self._dropped_links = True
+        for association in self._write.associations:
+            link = self._object.links.get(association.relation)
+            if link is not None and link.field is not None:
+                self._unassociated.append(association.relation)
+        return True
+
+    def _associate(self, crm_id: str, kind: OutcomeKind) -> Outcome:
+        known = self._object.links
+        for association in self._write.associations:
+            if association.relation not in known:
+                reason = f"the preset has no relation {association.relation!r} for {self._object.name}"
+                return self._end(OutcomeKind.PERMANENT, reason)
+        for association in self._object.requested(self._write.associations):
+            step = known[association.relation].request
+            assert step is not None
+            reply = self._perform(step, {"id": crm_id, "link.id": association.crm_id})
+            if reply.kind in (Kind.LINK_GONE, Kind.NOT_FOUND):
+                self._unassociated.append(association.relation)
+            elif not (reply.is_success or reply.kind is Kind.DUPLICATE):  # linked already
+                return self._failed(reply)
+        reason = ""
+        if self._unassociated:
+            reason = f"not linked with {', '.join(self._unassociated)}: that record is not there any more"
+        return self._end(kind, reason)
+
+    # erasure
+
+    def _remove(self) -> Outcome:
+        write, object_ = self._write, self._object
+        steps = object_.remove[write.verb]
+        if not steps:
+            return self._end(OutcomeKind.PERMANENT, f"the preset cannot {write.verb} {object_.name}")
+        crm_id = write.crm_id
+        if crm_id is None:
+            if not any(object_.finder(key) for key in write.match):
+                reason = write.unmatchable or f"there is no link, and no match value to look for the {object_.name}"
+                return self._end(OutcomeKind.UNMATCHABLE, reason)
+            if (waiting := self._too_soon()) is not None:
+                return waiting
+            found = self._find([*write.created_maybe_match, *write.match])
+            if isinstance(found, Outcome):
+                return found
+            if found is None:
+                return self._end(OutcomeKind.ERASED, f"there was no such {object_.name}")
+            crm_id = self._crm_id = found
+        fields = object_.written(write.changed or write.full)
+        reply = self._steps(steps, {"id": crm_id, "fields": fields})
+        if reply.is_success or reply.kind is Kind.NOT_FOUND:
+            return self._end(OutcomeKind.ERASED, status=reply.status)
+        return self._failed(reply)
+
+    # one request, and the end
+
+    def _steps(self, steps: Sequence[CompiledStep], values: Mapping[str, Any]) -> Reply:
+        """Perform steps in their order; stop at the first that does not succeed. `got` is that of all."""
+        got: dict[str, str] = {}
+        last = _NOT_FOUND
+        scope = dict(values)
+        for step in steps:
+            reply = self._perform(step, scope)
+            got.update(reply.got)
+            scope |= {f"got.{name}": value for name, value in reply.got.items()}
+            if "id" in reply.got and "id" not in scope:
+                scope["id"] = reply.got["id"]
+            last = Reply(
+                kind=reply.kind,
+                reason=reply.reason,
+                answer=reply.answer,
+                existing=reply.existing,
+                retry_at=reply.retry_at,
+                whole=reply.whole,
+                got=got,
+            )
+            if not reply.is_success:
+                break
+        return last
+
+    def _perform(self, step: CompiledStep, values: Mapping[str, Any]) -> Reply:
+        if self._asked >= self._object.model.max_requests:
+            reason = f"{step.what}: this change needs more than {self._asked} requests (max_requests)"
+            return Reply(kind=Kind.RETRY if self._sending.wrote else Kind.PERMANENT, reason=reason)
+        self._asked += 1
+        return self._requester.perform(step, {**self._object.fixed, **values}, self._sending)
+
+    def _failed(self, reply: Reply) -> Outcome:
+        return self._end(
+            failure(reply.kind, wrote=self._sending.wrote),
+            reply.reason,
+            status=reply.status,
+            retry_at=reply.retry_at,
+            scope=scope_of(reply),
+            created_maybe=reply.kind is Kind.AMBIGUOUS,
+            candidates=(reply.existing,) if reply.existing else (),
+        )
+
+    def _end(self, kind: OutcomeKind, reason: str = "", **more: Any) -> Outcome:
+        wrote = self._sending.wrote
+        self._sending.wrote = wrote or self._wrote_before
+        return Outcome(
+            kind=kind,
+            reason=reason,
+            crm_id=self._crm_id,
+            unlinked=self._unlinked,
+            wrote=wrote,
+            requests=self._sending.requests - self._requests,
+            unassociated=tuple(self._unassociated),
+            **more,
+        )
+
+
+def failure(kind: Kind | Special, *, wrote: bool) -> OutcomeKind:
+    """Return the outcome of a change that ends with such a reply."""
+    if kind is Special.STOPPED:
+        return OutcomeKind.RETRY if wrote else OutcomeKind.NOT_SENT
+    known = {
+        Special.UNREACHABLE: OutcomeKind.UNREACHABLE,
+        Kind.THROTTLED: OutcomeKind.THROTTLED,
+        Kind.AMBIGUOUS: OutcomeKind.AMBIGUOUS,
+        Kind.UNAUTHORISED: OutcomeKind.UNAUTHORISED,
+        Kind.FORBIDDEN: OutcomeKind.UNAUTHORISED,
+        Kind.PERMANENT: OutcomeKind.PERMANENT,
+        Kind.LINK_GONE: OutcomeKind.PERMANENT,
+        Kind.MANY: OutcomeKind.MANY,
+        Kind.DUPLICATE: OutcomeKind.DUPLICATE,
+    }
+    return known.get(kind, OutcomeKind.RETRY)
+
+
+def scope_of(reply: Reply) -> Scope:
+    """Return what a refusal or a throttle is about: a 403 is about the object unless the preset says otherwise."""
+    if reply.whole is not None:
+        return Scope.DESTINATION if reply.whole else Scope.OBJECT
+    return Scope.OBJECT if reply.kind is Kind.FORBIDDEN else Scope.DESTINATION
+
+
+def _hits(reply: Reply, model: Find, key: MatchKey) -> list[_Hit] | None:
+    """Return the distinct hits; None when the answer is not as the preset says."""
+    assert reply.answer is not None
+    if not reply.answer.is_json:
+        return [] if reply.status == 204 else None  # noqa: PLR2004
+    items = jsonpath.find(reply.answer.json, model.items)
+    if items is jsonpath.MISSING or items is None:
+        return None if items is jsonpath.MISSING else []
+    if isinstance(items, dict):
+        items = [items]
+    if not isinstance(items, list):
+        return None
+    hits: dict[str, _Hit] = {}
+    for item in items:
+        crm_id = as_id(jsonpath.find(item, model.id))
+        if crm_id is None:
+            return None
+        if model.confirm is None or _confirmed(item, model.confirm, key):
+            hits[crm_id] = _Hit(crm_id, jsonpath.find(item, model.order_by) if model.order_by else None)
+    return list(hits.values())
+
+
+def _confirmed(item: Any, path: str, key: MatchKey) -> bool:
+    wanted = str(key.value).strip().casefold()
+    return any(str(value).strip().casefold() == wanted for value in jsonpath.find_all(item, path))
+
+
+def _ordered(hits: Sequence[_Hit]) -> list[_Hit] | None:
+    """Return the hits, oldest first; None when their values cannot be compared."""
+    order = [_sortable(hit.order) for hit in hits]
+    if all(isinstance(each, int) for each in order) or all(isinstance(each, str) for each in order):
+        return sorted(hits, key=lambda hit: _sortable(hit.order))  # type: ignore[arg-type,return-value]
+    return None
+
+
+def _sortable(value: Any) -> int | str | None:
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        return None
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 20:  # noqa: PLR2004
+        return int(value)
+    return value
