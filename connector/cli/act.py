@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from connector.cli import exits, forms
+from connector.cli.names import subjects
 from connector.cli.options import config_option, filter_options, json_option
 from connector.cli.outbox import opened
 from connector.cli.text import clean
@@ -32,7 +33,11 @@ class Choices:
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """A command's own part. `would` and `did` are sentences over a number; `after` says what comes next."""
+    """A command's own part. `would` and `did` are sentences over a number; `after` says what comes next.
+
+    `stands` is a sentence when the command takes effect for what comes later, even if nothing is there now;
+    `must_exist` is the mapping that it then names.
+    """
 
     name: str
     question: Callable[[int], str]
@@ -40,6 +45,8 @@ class Deed:
     did: Callable[[int], str]
     work: Callable[[Desk, bool], Done]
     after: Callable[[Desk, Config], Iterator[str]]
+    stands: str = ""
+    must_exist: str | None = None
 
 
 def acting_options(command: F) -> F:
@@ -74,9 +81,11 @@ def acting_options(command: F) -> F:
 def perform(choices: Choices, deed: Deed) -> int:
     """Do it, say what was done and what comes next; return the exit status: 1 when there was nothing to do."""
     with opened(choices.config_file, readonly=False) as (config, desk):
+        if deed.must_exist is not None:
+            _refuse_unknown(deed.must_exist, config)
         if not (choices.dry_run or choices.yes) and sys.stdin.isatty():
             expected = deed.work(desk, True)
-            if expected.done and not click.confirm(deed.question(expected.done), err=True):
+            if (expected.done or deed.stands) and not click.confirm(deed.question(expected.done), err=True):
                 click.echo("Nothing was changed.", err=True)
                 return exits.NOT_SO
         result = deed.work(desk, choices.dry_run)
@@ -84,15 +93,31 @@ def perform(choices: Choices, deed: Deed) -> int:
             forms.show_json(forms.done(deed.name, result, dry_run=choices.dry_run))
         else:
             _tell(result, deed, dry_run=choices.dry_run)
-            if result.done and not choices.dry_run:
+            if (result.done or deed.stands) and not choices.dry_run:
                 for line in deed.after(desk, config):
                     click.echo(line)
-    return exits.DONE if result.done else exits.NOT_SO
+    return exits.DONE if result.done or deed.stands else exits.NOT_SO
+
+
+def covers_later(wanted: Filter) -> bool:
+    """Tell whether a hold is of a whole record or mapping, so that it covers later states too (S27)."""
+    narrower = wanted.ids or wanted.states or wanted.source or wanted.since or wanted.until or wanted.text
+    return not narrower and (wanted.record is not None or wanted.mapping is not None)
+
+
+def _refuse_unknown(mapping: str, config: Config) -> None:
+    """A hold for a mistyped name would hold nothing, and say that it does."""
+    known = subjects(config)
+    if known is not None and mapping not in known - set(config.destinations):
+        names = ", ".join(sorted(known - set(config.destinations))) or "none is there"
+        raise click.BadParameter(f"there is no mapping {mapping!r}; known: {names}", param_hint="--mapping")
 
 
 def _tell(result: Done, deed: Deed, *, dry_run: bool) -> None:
-    if result.done:
+    if result.done or deed.stands:
         click.echo((deed.would if dry_run else deed.did)(result.done))
+        if deed.stands and not dry_run:
+            click.echo(deed.stands)
     elif result.left:
         click.echo(f"Nothing to {deed.name}.")
     else:

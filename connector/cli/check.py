@@ -100,7 +100,7 @@ def _check_all(bench: Workbench, facts: dict[str, object]) -> list[Problem]:
     file = str(find(bench.config_file, os.environ))
     problems = [Problem(file, 1, 1, "", sentence, severity=Severity.WARNING) for sentence in warnings(config)]
     problems += _check_presets(bench)
-    examined = examine(config.mappings, crm_objects=bench.crm_objects)
+    examined = examine(config.mappings, crm_objects=bench.crm_objects, sources=config.sources)
     problems += examined.problems
     if examined.mappings is not None:
         facts["mappings"] = [f"{mapping.name} ({mapping.version})" for mapping in examined.mappings.mappings.values()]

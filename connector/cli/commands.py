@@ -23,6 +23,7 @@ GROUPS: Mapping[str, Mapping[str, Entry]] = {
         "preset": Entry("preset:preset", "Show the CRM presets and what they ask for."),
         "schema": Entry("schema:schema", "Print a JSON Schema for editors."),
         "doctor": Entry("doctor:doctor", "Call each CRM, harmlessly, and look at the outbox."),
+        "install-units": Entry("install_units:install_units", "Put the systemd units in place."),
         "own-url": Entry("own_url:own_url", "Prove to Copernica that an address is yours."),
     },
     "Run": {

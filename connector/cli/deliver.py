@@ -5,13 +5,20 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import structlog
 
 from connector.domain.clock import Millis
 from connector.process.notify import Notifier
+from connector.process.wake import Sleeper, wake_path
+
+if TYPE_CHECKING:
+    from connector.compose.delivering import Delivering
+    from connector.compose.loading import Loaded
 
 log = structlog.get_logger()
 
@@ -37,71 +44,83 @@ def deliver(config_file: Path | None, *, drain: bool) -> None:
     Exits 0 when stopped, 75 when the outbox is locked for too long, 78 when configuration, mappings or the outbox need
     a person.
     """
+    sys.exit(_deliver(config_file, drain=drain))
+
+
+def _deliver(config_file: Path | None, *, drain: bool) -> int:
+    # Late, so that `connector --help` need not load all of it.
     from connector.compose.delivering import delivering, destinations  # noqa: PLC0415
-    from connector.compose.loading import Loaded, load_all, reload_mappings  # noqa: PLC0415
+    from connector.compose.loading import load_all  # noqa: PLC0415
     from connector.compose.secrets import secret_reader  # noqa: PLC0415
+    from connector.config.weak import warnings  # noqa: PLC0415
     from connector.process.clock import SystemClock  # noqa: PLC0415
     from connector.process.logging import configure  # noqa: PLC0415
-    from connector.process.wake import Sleeper, wake_path  # noqa: PLC0415
 
     manager = Notifier.from_environment()
     clock = SystemClock()
     secrets: list[str] = []
     secret = secret_reader(os.environ, secrets)
-    loaded: Loaded = load_all(config_file, os.environ, secret)
+    loaded = load_all(config_file, os.environ, secret)
     config = loaded.config
     crms = destinations(config, secret, clock)
     configure(config.log.format, config.log.level, secrets=secrets)
+    for text in warnings(config):
+        log.warning("a choice that weakens security", what=text)
     for name, destination in crms.items():
         log.info("destination", name=name, preset=config.destinations[name].preset, mode=destination.mode.value)
+    parts = delivering(config, loaded.sources, loaded.mappings, crms, clock, _log, _Pulse(manager, clock.elapsed))
+    reload = _listen(parts, wake_path(config.outbox.path), loaded)
+    manager.ready(f"delivering by {len(loaded.mappings.mappings)} mappings")
+    log.info("delivering", mappings=sorted(loaded.mappings.mappings), destinations=sorted(crms))
+    clean = True
+    try:
+        if drain:
+            clean = parts.runner.drain()
+        else:
+            parts.runner.run(reload)
+    finally:
+        manager.stopping()
+        parts.close()
+    log.info("stopped")
+    return 0 if clean else WORK_REMAINS
 
-    parts = delivering(
-        config, loaded.sources, loaded.mappings, crms, clock, log=_log, pulse=_Pulse(manager, clock.elapsed)
-    )
-    sleeper = Sleeper(wake_path(config.outbox.path))
-    reload_asked = threading.Event()
+
+def _listen(parts: "Delivering", wake: Path, loaded: "Loaded") -> Callable[[], None]:
+    """Let signals and the receiver reach the loop; return what reloads the mappings when that was asked for."""
+    from connector.compose.loading import reload_mappings  # noqa: PLC0415
+
+    asked = threading.Event()
 
     def stop(_signal: int, _frame: object) -> None:
         parts.runner.stop()
         parts.pool.wake()
 
-    def ask_reload(_signal: int, _frame: object) -> None:
-        reload_asked.set()
+    def ask(_signal: int, _frame: object) -> None:
+        asked.set()
         parts.pool.wake()
 
-    def listen() -> None:
-        while not parts.runner.is_stopping:
-            if sleeper.wait(1.0):
-                parts.pool.wake()
+    def hear() -> None:
+        with closing(Sleeper(wake)) as sleeper:
+            while not parts.runner.is_stopping:
+                if sleeper.wait(1.0):
+                    parts.pool.wake()
 
-    def between() -> None:
-        if reload_asked.is_set():
-            reload_asked.clear()
-            fresh = reload_mappings(loaded)
-            if isinstance(fresh, str):
-                log.error("the mappings are wrong, the old ones stay in force", problems=fresh)
-            else:
-                parts.engine.mappings = fresh
-                log.info("mappings read anew", mappings=sorted(fresh.mappings))
+    def reload() -> None:
+        if not asked.is_set():
+            return
+        asked.clear()
+        fresh = reload_mappings(loaded)
+        if isinstance(fresh, str):
+            log.error("the mappings are wrong, the old ones stay in force", problems=fresh)
+        else:
+            parts.engine.mappings = fresh
+            log.info("mappings read anew", mappings=sorted(fresh.mappings))
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGHUP, ask_reload)
-    threading.Thread(target=listen, name="wake", daemon=True).start()
-    manager.ready(f"delivering by {len(loaded.mappings.mappings)} mappings")
-    log.info("delivering", mappings=sorted(loaded.mappings.mappings), destinations=sorted(crms))
-    try:
-        if drain:
-            clean = parts.runner.drain()
-        else:
-            clean = True
-            parts.runner.run(between)
-    finally:
-        manager.stopping()
-        sleeper.close()
-        parts.close()
-    log.info("stopped")
-    sys.exit(0 if clean else WORK_REMAINS)
+    signal.signal(signal.SIGHUP, ask)
+    threading.Thread(target=hear, name="wake", daemon=True).start()
+    return reload
 
 
 _WARNINGS = {"paused", "leases ended without an answer", "the time of day jumped", "the outbox cannot be used"}

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import click
 
-from connector.cli.act import Choices, Deed, acting_options, perform
+from connector.cli.act import Choices, Deed, acting_options, covers_later, perform
 from connector.cli.text import count
 from connector.config.model import Config
 from connector.outbox.port import Desk
@@ -19,18 +19,15 @@ def hold(choices: Choices) -> int:
     A hold of a whole record (--record alone) or mapping (--mapping alone) covers later states too: they collapse, and
     `release` sends the newest. To stop a whole destination, `pause` it.
 
-    Exits 1 when nothing was pending; later states of a record or mapping are covered all the same.
+    Exits 1 when nothing was pending and nothing later is covered.
     """
     wanted = choices.wanted
     now = SystemClock().now()
-    narrow = wanted.ids or wanted.states or wanted.source or wanted.since or wanted.until or wanted.text
-    covers_later = not narrow and (wanted.record is not None or wanted.mapping is not None)
+    lasting = covers_later(wanted)
 
     def after(desk: Desk, config: Config) -> Iterator[str]:
         del desk, config
-        if covers_later:
-            yield "Later states are held as well."
-        else:
+        if not lasting:
             yield "A newer state of one of these records goes through, and takes the place of what is held."
         yield "Next: `connector release` sends the newest state of each, `connector discard` throws it away."
 
@@ -41,5 +38,7 @@ def hold(choices: Choices) -> int:
         did=lambda n: f"{count(n, 'delivery is', 'deliveries are')} held.",
         work=lambda desk, dry_run: desk.hold(wanted, now, dry_run=dry_run),
         after=after,
+        stands="Later states are held as well." if lasting else "",
+        must_exist=wanted.mapping if lasting else None,
     )
     return perform(choices, deed)

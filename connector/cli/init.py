@@ -6,8 +6,9 @@ from pathlib import Path
 import click
 
 from connector.cli.check import examine_beside
-from connector.cli.workbench import facts_of, give_up
+from connector.cli.workbench import give_up
 from connector.config.load import load
+from connector.crm.presets.facts import facts_of
 from connector.crm.presets.load import list_presets, load_preset
 from connector.crm.presets.model import Preset
 from connector.files.problem import ProblemsError
@@ -66,6 +67,9 @@ def init(
     target = object_name or next((name for name in told.objects if name.lower() in _PEOPLE), next(iter(told.objects)))
     if target not in told.objects:
         raise click.UsageError(f"the preset {preset} has no object {target!r}; try {', '.join(told.objects)}")
+    removals = [word for word in _WHAT_DELETES_DO if word == "ignore" or getattr(told.objects[target], word)]
+    if on_delete not in removals:
+        raise click.UsageError(f"the preset {preset} cannot {on_delete} a {target}; try {', '.join(removals)}")
     config_file, mapping_file = folder / "config.toml", folder / "mappings" / f"database-{database}.yaml"
     files = {
         config_file: _config(account, public_url, preset, told),

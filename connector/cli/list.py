@@ -26,7 +26,8 @@ def list_(wanted: Filter, limit: int, after: int | None, as_json: bool, config_f
     """List events and their deliveries, newest first.
 
     Without IDs and options the newest are shown. An event that no mapping wants, or that is not understood, has no
-    delivery: its own state stands in the line. COUNTED are the tries that count towards giving up. `show ID` tells the rest.
+    delivery: its own state stands in the line. COUNTED are the tries that count towards giving up. `show ID` tells the
+    rest.
     """
     with opened(config_file, readonly=True) as (_, desk):
         rows = list(desk.list(wanted, limit + 1, after or 0))

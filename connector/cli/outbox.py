@@ -20,7 +20,12 @@ def opened(config_file: Path | None, *, readonly: bool) -> Iterator[tuple[Config
     from connector.compose import open_desk  # noqa: PLC0415 - it knows every adapter; a wrong file needs none
 
     config = load(config_file, os.environ)
-    if not config.outbox.path.exists():
-        raise OutboxError(f"there is no outbox at {config.outbox.path}; the receiver makes it when it starts")
+    path = config.outbox.path
+    try:
+        path.stat()
+    except FileNotFoundError:
+        raise OutboxError(f"there is no outbox at {path}; the receiver makes it when it starts") from None
+    except OSError as error:
+        raise OutboxError(f"the outbox at {path} cannot be opened: {error.strerror}") from None
     with open_desk(config, readonly=readonly) as desk:
         yield config, desk

@@ -6,39 +6,28 @@ from pathlib import Path
 
 import click
 
+from connector.cli import exits
+from connector.cli.options import config_option
 from connector.config.load import load
-from connector.files.problem import ProblemsError
-
-NOT_SO = 1
-WRONG_CONFIGURATION = 78
 
 
 @click.command("own-url")
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The configuration; else $CONNECTOR_CONFIG, else /etc/connector/config.toml.",
-)
+@config_option
 @click.option("--remove", is_flag=True, help="Take the file away again: it may go once the address is verified.")
 @click.argument("file", type=click.Path(path_type=Path))
 def own_url(config_file: Path | None, remove: bool, file: Path) -> None:
     """Serve a verification file (smtpeter-xxxxx.txt) that Copernica's dashboard gave you.
 
-    The receiver serves it at once, at the server's root and in the folder of every source's address. With --remove, FILE
-    is only a name.
+    The receiver serves it at once, at the server's root and in the folder of every source's address. With --remove,
+    FILE is only a name.
 
     Exits 0 when it is done, 1 when there is no such file to remove, 2 when the file is none of that kind.
     """
     # Late, so that `connector --help` need not load a web server's modules.
-    from connector.cli.receiving import ownership_folder  # noqa: PLC0415
+    from connector.compose.receiving import ownership_folder  # noqa: PLC0415
     from connector.http.ownership import LARGEST, NAME  # noqa: PLC0415
 
-    try:
-        folder = ownership_folder(load(config_file, os.environ))
-    except ProblemsError as error:
-        click.echo(str(error), err=True)
-        sys.exit(WRONG_CONFIGURATION)
+    folder = ownership_folder(load(config_file, os.environ))
     if not NAME.fullmatch(file.name):
         raise click.UsageError(f"{file.name} is not the name of a verification file: smtpeter-xxxxx.txt, for example.")
     target = folder / file.name
@@ -61,7 +50,7 @@ def own_url(config_file: Path | None, remove: bool, file: Path) -> None:
         click.echo(
             f"Error: {error.filename}: {error.strerror}; [receiver] ownership_folder names the folder.", err=True
         )
-        sys.exit(WRONG_CONFIGURATION)
+        sys.exit(exits.CONFIGURATION)
     click.echo(
         f"{target.name} is served now. Next: let Copernica check the address, then `connector own-url --remove "
         f"{target.name}`."
@@ -73,5 +62,5 @@ def _remove(target: Path) -> None:
         target.unlink()
     except FileNotFoundError:
         click.echo(f"There is no {target.name} in {target.parent}.", err=True)
-        sys.exit(NOT_SO)
+        sys.exit(exits.NOT_SO)
     click.echo(f"{target.name} is not served any more.")

@@ -7,13 +7,11 @@ import click
 
 from connector.cli import exits, forms
 from connector.cli.moments import both, parse_span
+from connector.cli.names import subjects
 from connector.cli.options import config_option, json_option
 from connector.cli.outbox import opened
 from connector.cli.text import clean
-from connector.config.model import Config
 from connector.domain.clock import Millis
-from connector.files.document import read
-from connector.files.problem import ProblemsError
 from connector.outbox.port import Pause
 from connector.process.clock import SystemClock
 
@@ -59,20 +57,3 @@ def pause(subject: str, reason: str, length: Millis | None, as_json: bool, confi
     click.echo(f"{clean(subject)} is paused {end}. What comes in is stored.")
     click.echo(f"Next: `connector resume {clean(subject)}` sends the newest state of each record.")
     return exits.DONE
-
-
-def subjects(config: Config) -> set[str] | None:
-    """Return the names of destinations and mappings; None when a mapping file cannot be read, so that any may be.
-
-    A pause has to work above all when the mappings are broken.
-    """
-    names = set(config.destinations)
-    for path in sorted(config.mappings.glob("*")) if config.mappings.is_dir() else ():
-        if path.suffix not in (".yaml", ".yml", ".toml"):
-            continue
-        try:
-            name = read(path).data.get("name")
-        except (ProblemsError, OSError):
-            return None
-        names.add(name if isinstance(name, str) else path.stem)
-    return names

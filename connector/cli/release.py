@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import click
 
-from connector.cli.act import Choices, Deed, acting_options, obstacles, perform
+from connector.cli.act import Choices, Deed, acting_options, covers_later, obstacles, perform
 from connector.cli.text import count
 from connector.config.model import Config
 from connector.outbox.port import Desk
@@ -18,7 +18,7 @@ def release(choices: Choices) -> int:
 
     It also ends what the guard against mass deletes held: look at them first, with `list --state held`.
 
-    Exits 1 when nothing was held.
+    Exits 1 when nothing was held, unless it is for a whole record or mapping: its later states are then no longer held.
     """
     now = SystemClock().now()
     deed = Deed(
@@ -28,6 +28,7 @@ def release(choices: Choices) -> int:
         did=lambda n: f"{count(n, 'delivery is', 'deliveries are')} released.",
         work=lambda desk, dry_run: desk.release(choices.wanted, now, dry_run=dry_run),
         after=_after,
+        stands="Later states are not held any more." if covers_later(choices.wanted) else "",
     )
     return perform(choices, deed)
 

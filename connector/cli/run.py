@@ -6,20 +6,14 @@ from pathlib import Path
 
 import click
 
+from connector.cli.options import config_option
 from connector.config.load import load
-from connector.files.problem import ProblemsError
 
-WRONG_CONFIGURATION = 78
 _SPARE = 10.0
 
 
 @click.command("run")
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The configuration; else $CONNECTOR_CONFIG, else /etc/connector/config.toml.",
-)
+@config_option
 def run(config_file: Path | None) -> None:
     """Receive and deliver, on a laptop or in a container.
 
@@ -31,11 +25,7 @@ def run(config_file: Path | None) -> None:
     from connector.process.logging import configure  # noqa: PLC0415
     from connector.process.supervise import Program, run_together, this_program  # noqa: PLC0415
 
-    try:
-        config = load(config_file, os.environ)
-    except ProblemsError as error:
-        click.echo(str(error), err=True)
-        sys.exit(WRONG_CONFIGURATION)
+    config = load(config_file, os.environ)
     configure(config.log.format, config.log.level)
     chosen = ["--config", str(config_file)] if config_file is not None else []
     programs = [

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -11,31 +12,20 @@ from typing import NoReturn
 import click
 import structlog
 
-from connector.config import address
-from connector.config.load import load
-from connector.config.model import Config, SecretRef
-from connector.config.secrets import resolve
-from connector.config.sources import sources
+from connector.cli import exits
+from connector.cli.options import config_option
+from connector.config.model import Config
 from connector.domain.clock import Instant
 from connector.domain.source import Source
 from connector.files.problem import ProblemsError
-from connector.outbox.port import Inbox, OutboxBusyError, OutboxError, OutboxFullError
+from connector.outbox.port import Inbox, OutboxFullError
 from connector.process.clock import SystemClock
-
-TRY_LATER = 75
-UNREACHABLE = 69
-WRONG_CONFIGURATION = 78
 
 log = structlog.get_logger()
 
 
 @click.command("serve")
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The configuration; else $CONNECTOR_CONFIG, else /etc/connector/config.toml.",
-)
+@config_option
 @click.option(
     "--ready-file",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -55,28 +45,26 @@ def serve(config_file: Path | None, ready_file: Path | None) -> None:
 
 def _serve(config_file: Path | None, ready_file: Path | None) -> int:
     # Late, so that `connector --help` need not load a web server.
-    from connector.cli.receiving import inbox, parts  # noqa: PLC0415
+    from connector.compose.receiving import open_inbox, parts  # noqa: PLC0415
+    from connector.config import address  # noqa: PLC0415
     from connector.http import listen, server  # noqa: PLC0415
     from connector.http.worker import Bounds  # noqa: PLC0415
     from connector.process.notify import Notifier  # noqa: PLC0415
 
+    main = os.getpid()
     manager = Notifier.from_environment()
     clock = SystemClock()
-    try:
-        config, found = _read(config_file)
-    except ProblemsError as error:
-        click.echo(str(error), err=True)
-        return WRONG_CONFIGURATION
-    _try_outbox(inbox(config), clock.now())
+    config, found = _read(config_file)
+    _try_outbox(open_inbox(config), clock.now())
     try:
         handed = listen.inherited()
         listeners = handed or [listen.listen(address.listen(config.receiver.listen))]
     except listen.ListenError as error:
-        _fail(UNREACHABLE if error.is_busy else WRONG_CONFIGURATION, str(error))
+        _fail(exits.UNREACHABLE if error.is_busy else exits.CONFIGURATION, str(error))
     addresses = [listen.shown(sock) for sock in listeners]
     for one in addresses:
         log.info("listening", address=one, public_url=config.receiver.public_url)
-    _tell_about(found)
+    _tell_about(config, found)
 
     def reread() -> server.Make | None:
         try:
@@ -85,7 +73,7 @@ def _serve(config_file: Path | None, ready_file: Path | None) -> int:
             log.error("the configuration is wrong, the old one stays in force", problems=str(error))  # noqa: TRY400
             return None
         log.info("configuration read anew")
-        _tell_about(new_sources)
+        _tell_about(new_config, new_sources)
         return partial(parts, new_config, new_sources, clock)
 
     receiver = config.receiver
@@ -103,22 +91,27 @@ def _serve(config_file: Path | None, ready_file: Path | None) -> int:
     if ready_file is not None:
         _write_whole(ready_file, "\n".join(addresses) + "\n")
     # Until gunicorn has its own handlers, a stop is a stop.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(exits.DONE))
     try:
-        return server.serve(
-            settings,
-            listeners,
-            partial(parts, config, found, clock),
-            manager,
-            reread=reread,
-            activated=bool(handed),
-        )
+        make = partial(parts, config, found, clock)
+        return server.serve(settings, listeners, make, manager, reread=reread, activated=bool(handed))
     finally:
-        if ready_file is not None and os.getpid() == _MAIN:
+        if ready_file is not None and os.getpid() == main:
             ready_file.unlink(missing_ok=True)
 
 
-_MAIN = os.getpid()
+def _read(config_file: Path | None) -> tuple[Config, Mapping[str, Source]]:
+    """Read configuration and sources, and set up the log, which must know what it may not show."""
+    from connector.compose.secrets import secret_reader  # noqa: PLC0415
+    from connector.config.load import load  # noqa: PLC0415
+    from connector.config.sources import sources  # noqa: PLC0415
+    from connector.process.logging import configure  # noqa: PLC0415
+
+    secrets: list[str] = []
+    config = load(config_file, os.environ)
+    found = sources(config, secret_reader(os.environ, secrets))
+    configure(config.log.format, config.log.level, secrets=secrets)
+    return config, found
 
 
 def _try_outbox(inbox: AbstractContextManager[Inbox], now: Instant) -> None:
@@ -128,45 +121,18 @@ def _try_outbox(inbox: AbstractContextManager[Inbox], now: Instant) -> None:
             opened.probe(now)
     except OutboxFullError as error:
         log.error("calls are answered 503 until there is room", why=str(error))  # noqa: TRY400 - no traceback
-    except OutboxBusyError as error:
-        _fail(TRY_LATER, str(error))
-    except OutboxError as error:
-        _fail(WRONG_CONFIGURATION, str(error))
 
 
-def _read(config_file: Path | None) -> tuple[Config, dict[str, Source]]:
-    """Read configuration and sources, and set up the log, which must know what it may not show."""
-    from connector.process.logging import configure  # noqa: PLC0415
+def _tell_about(config: Config, sources: Mapping[str, Source]) -> None:
+    """Say by which ways calls can come in; those that are weaker than they could be, aloud."""
+    from connector.config.weak import warnings  # noqa: PLC0415
 
-    config = load(config_file, os.environ)
-    folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    secrets: list[str] = []
-
-    def secret(ref: SecretRef) -> str:
-        value = resolve(ref, os.environ, Path(folder) if folder else None)
-        secrets.append(value)
-        return value
-
-    found = sources(config, secret)
-    configure(config.log.format, config.log.level, secrets=secrets)
-    return config, found
-
-
-def _tell_about(found: dict[str, Source]) -> None:
-    if not found:
+    if not sources:
         log.warning("no sources are configured: every call is answered 404")
-    for source in found.values():
-        fields = {"source": source.name, "path": source.path, "proof": str(source.proof)}
-        if source.is_signed and source.require_https and not source.addresses:
-            log.info("source", **fields)
-            continue
-        # Every other way in is a choice that somebody should see again at each start.
-        log.warning(
-            "source",
-            **fields,
-            require_https=source.require_https,
-            addresses=[str(network) for network in source.addresses],
-        )
+    for source in sources.values():
+        log.info("source", source=source.name, path=source.path, proof=str(source.proof))
+    for text in warnings(config):
+        log.warning("a choice that weakens security", what=text)
 
 
 def _write_whole(path: Path, text: str) -> None:

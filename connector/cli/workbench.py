@@ -13,22 +13,17 @@ import click
 from connector.config.load import find, load
 from connector.config.model import Config
 from connector.crm.port import PlannedRequest, Write
-from connector.crm.presets.load import load_preset
-from connector.crm.presets.model import Object, Preset
+from connector.crm.presets.facts import facts_of
 from connector.domain.decode import decode
 from connector.domain.event import Event, NotUnderstood
 from connector.domain.record import RecordKind
 from connector.domain.request import UnverifiedRequest, VerifiedRequest
 from connector.domain.source import Dialect, Source
 from connector.files.problem import Problem, ProblemsError
-from connector.mapping.facts import CrmObjects, ObjectFacts, UnknownToCrmError, nothing_known
+from connector.mapping.facts import CrmObjects, nothing_known
 from connector.mapping.translate import Origin
 
 WRONG_FILES = 78
-_TYPES = {"text": "string", "email": "string"} | {
-    word: word for word in ("number", "integer", "boolean", "date", "datetime", "list", "object")
-}
-
 config_option = click.option(
     "--config",
     "config_file",
@@ -151,37 +146,6 @@ def _guessed(body: bytes, origin: Origin | None) -> Source:
 def _content_type(body: bytes) -> str:
     first = body.lstrip()[:1]
     return {b"{": "application/json", b"<": "application/xml"}.get(first, "application/x-www-form-urlencoded")
-
-
-def facts_of(config: Config) -> CrmObjects:
-    """Return what the presets of a configuration know of objects and fields."""
-    presets: dict[str, Preset] = {}
-
-    def look(destination: str, name: str) -> ObjectFacts | None:
-        configured = config.destinations.get(destination)
-        if configured is None:
-            raise UnknownToCrmError("destination", destination, tuple(config.destinations))
-        if destination not in presets:
-            try:
-                presets[destination] = load_preset(configured.preset, config.presets, configured.override)
-            except ProblemsError:
-                return None  # said where presets are checked
-        objects = presets[destination].objects
-        if name not in objects:
-            raise UnknownToCrmError("object", name, tuple(objects))
-        return _facts(objects[name])
-
-    return look
-
-
-def _facts(told: Object) -> ObjectFacts:
-    fields = {name: _TYPES.get(facts.type) for name, facts in told.fields.items()}
-    return ObjectFacts(
-        fields=None if told.open else fields,
-        required=frozenset(name for name, facts in told.fields.items() if facts.required),
-        relations={relation: link.object for relation, link in told.links.items()},
-        removals=frozenset(word for word in ("erase", "archive", "anonymise") if getattr(told, word)),
-    )
 
 
 def new_workbench(ctx: click.Context, config_file: Path | None) -> Workbench:

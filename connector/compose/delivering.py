@@ -88,7 +88,7 @@ def delivering(
         decode=partial(read_call, sources),
         pool=pool,
         clock=clock,
-        boot_id=_BOOT_ID.read_text("ascii").strip(),
+        boot_id=_boot_id(),
         log=log,
         schedule=schedule(config.delivery.schedule),
         concurrency=config.delivery.concurrency,
@@ -106,6 +106,14 @@ def delivering(
         pulse=pulse,
     )
     return Delivering(runner, engine, pool, database, queue)
+
+
+def _boot_id() -> str:
+    """Return what tells this boot from others; a service that may not see it relies on its owners' locks alone."""
+    try:
+        return _BOOT_ID.read_text("ascii").strip()
+    except OSError:
+        return ""
 
 
 def read_call(sources: Mapping[str, Source], call: StoredCall) -> Event | NotUnderstood:

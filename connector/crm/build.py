@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from connector.config.model import Destination, SecretRef
+from connector.config.secrets import SecretError
 from connector.crm.presets.load import load_preset
 from connector.crm.presets.model import Basic, OAuth2, Preset
 from connector.crm.rest import template
@@ -69,7 +70,10 @@ def build_crm(
 
     def secret(key: str) -> str | None:
         reference = destination.secrets.get(key)
-        return secrets(reference).strip() if reference is not None else None
+        try:
+            return secrets(reference).strip() if reference is not None else None
+        except SecretError as error:
+            raise _problem(f"{at}.secrets.{key}", str(error)) from None
 
     return RestCrm(
         name,

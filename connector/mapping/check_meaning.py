@@ -1,8 +1,10 @@
 """Checks of one mapping: choices left open, and keys that contradict each other."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from difflib import get_close_matches
 
 from connector.domain.event import EventType
+from connector.files.document import KeyPath
 from connector.files.problem import Problem, Severity
 from connector.mapping.draft import Draft, values_of
 from connector.mapping.expression import Kind
@@ -44,6 +46,18 @@ def check_meaning(draft: Draft) -> Iterator[Problem]:
     yield from _state(draft)
     yield from _tables(draft)
     yield from _examples(draft)
+
+
+def check_source(draft: Draft, sources: Collection[str] | None) -> Iterator[Problem]:
+    """Return whether the file names a source that is not configured; `sources` None: it is not known which are."""
+    if sources is None or "from" in draft.broken:
+        return
+    for key in ("callback", "source"):
+        said = getattr(draft.model.from_, key)
+        if said is not None and said not in sources:
+            near = get_close_matches(said, sources, 1, 0.6)
+            hint = near[0] if near else ", ".join(sorted(sources)[:12])
+            yield draft.document.problem(("from", key), f"there is no source {said!r} in the configuration", hint)
 
 
 def _from(draft: Draft) -> Iterator[Problem]:
@@ -176,21 +190,22 @@ def _contents(draft: Draft) -> Iterator[Problem]:
 def _paths(draft: Draft) -> Iterator[Problem]:
     model = draft.model
     places: dict[str, str] = {}
+    inner: dict[str, str] = {}  # what a path lies inside of, for each path so far
     for top in ("set", "on_create_only"):
         for name in getattr(model, top):
-            for other, where in places.items():
-                if name == other:
-                    yield draft.document.problem(
-                        (top, name), f"stands under `{where}` already", f"leaving it out of `{top}`", at_key=True
-                    )
-                elif _collide(name, other):
-                    yield draft.document.problem(
-                        (top, name),
-                        f"collides with `{other}`: one lies inside the other",
-                        "one of the two",
-                        at_key=True,
-                    )
+            parts = name.split(".")
+            outer = [".".join(parts[:count]) for count in range(1, len(parts))]
+            other = next((path for path in outer if path in places), inner.get(name))
+            if name in places:
+                yield draft.document.problem(
+                    (top, name), f"stands under `{places[name]}` already", f"leaving it out of `{top}`", at_key=True
+                )
+            elif other is not None:
+                yield draft.document.problem(
+                    (top, name), f"collides with `{other}`: one lies inside the other", "one of the two", at_key=True
+                )
             places[name] = top
+            inner |= dict.fromkeys(outer, name)
     seen: set[str] = set()
     for index, item in enumerate(model.match):
         for name in item:
@@ -199,10 +214,6 @@ def _paths(draft: Draft) -> Iterator[Problem]:
                     ("match", index, name), "is tried already", "one value for each field", at_key=True
                 )
             seen.add(name)
-
-
-def _collide(one: str, other: str) -> bool:
-    return one.startswith(f"{other}.") or other.startswith(f"{one}.")
 
 
 def _state(draft: Draft) -> Iterator[Problem]:
@@ -215,7 +226,7 @@ def _state(draft: Draft) -> Iterator[Problem]:
             continue
         for name in _NOT_STATE:
             if name in expression.names:
-                place = path if path in draft.document.values or path[-1] != "from" else path[:-1]
+                place = _place(draft, path)
                 yield draft.document.problem(
                     place,
                     f"`{name}` is about one call; of several, only the newest is delivered (deliver: state), "
@@ -223,6 +234,11 @@ def _state(draft: Draft) -> Iterator[Problem]:
                     "fields, or deliver: each",
                     offset=max(0, expression.text.find(name)),
                 )
+
+
+def _place(draft: Draft, path: KeyPath) -> KeyPath:
+    """Return where an expression stands in the file: in its short form there is no `from`."""
+    return path if path in draft.document.values or path[-1] != "from" else path[:-1]
 
 
 def _names(draft: Draft) -> Iterator[Problem]:
@@ -237,9 +253,16 @@ def _names(draft: Draft) -> Iterator[Problem]:
     if told.email is None:
         absent["message"] = ("only an e-mail event has a message", "profile.id")
     for path, expression in draft.expressions.items():
+        if told.email is not None and path[0] == "match" and expression.names <= expression.fields:
+            yield draft.document.problem(
+                _place(draft, path),
+                "an e-mail event has the address in `recipient`, and seldom has the profile's fields",
+                "recipient | trim | lower",
+                severity=Severity.WARNING,
+            )
         for name, (what, hint) in absent.items():
             if name in expression.names:
-                place = path if path in draft.document.values or path[-1] != "from" else path[:-1]
+                place = _place(draft, path)
                 yield draft.document.problem(
                     place, f"{what}: `{name}` is never there", hint, offset=max(0, expression.text.find(name))
                 )

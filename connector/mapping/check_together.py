@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from itertools import combinations
 
+from connector.domain.record import RecordKind
 from connector.files.problem import Problem, Severity
 from connector.mapping.assemble import origin_of, parent_database
 from connector.mapping.draft import Draft, Shared, values_of
+from connector.mapping.translate import Origin
 
 
 def check_together(drafts: Sequence[Draft], shared: Shared, *, whole: bool) -> Iterator[Problem]:
@@ -85,23 +87,16 @@ def _circles(by_name: Mapping[str, Draft]) -> Iterator[Problem]:
 
 
 def _fights(drafts: Sequence[Draft]) -> Iterator[Problem]:
-    groups: dict[tuple[str, str], list[Draft]] = {}
+    groups: dict[tuple[str, str, RecordKind | None, str | None], list[tuple[Draft, Origin]]] = {}
     for draft in drafts:
         if not {"from", "to", "name"} & draft.broken:
-            groups.setdefault((draft.model.to.crm, draft.model.to.object), []).append(draft)
+            to, origin = draft.model.to, origin_of(draft.model.from_)
+            groups.setdefault((to.crm, to.object, origin.kind, origin.scope), []).append((draft, origin))
     for group in groups.values():
-        for one, other in combinations(group, 2):
-            if one.model.name != other.model.name and _same_records(one, other):
+        for (one, first), (other, second) in combinations(group, 2):
+            same_source = first.source is None or second.source is None or first.source == second.source
+            if one.model.name != other.model.name and same_source and first.events & second.events:
                 yield from _fight(one, other)
-
-
-def _same_records(one: Draft, other: Draft) -> bool:
-    first, second = origin_of(one.model.from_), origin_of(other.model.from_)
-    return (
-        (first.kind, first.scope) == (second.kind, second.scope)
-        and (first.source is None or second.source is None or first.source == second.source)
-        and bool(first.events & second.events)
-    )
 
 
 def _fight(one: Draft, other: Draft) -> Iterator[Problem]:

@@ -143,13 +143,10 @@ def _moment(said: str | int | None) -> Instant | None:
 
 
 def _differences(expect: Expect, found: Translation) -> list[Difference]:
-    said = expect.model_fields_set
-    for key, sort in (("skip", Skip), ("dead", Defect)):
-        part = getattr(expect, key)
-        if key in said and part is not None:
-            if isinstance(found, sort) and part.lower() in found.reason.lower():
-                return []
-            return [Difference(key, part, describe(found))]
+    for key, part, sort in (("skip", expect.skip, Skip), ("dead", expect.dead, Defect)):
+        if part is not None:
+            holds = isinstance(found, sort) and part.lower() in found.reason.lower()
+            return [] if holds else [Difference(key, part, describe(found))]
     if not isinstance(found, Change):
         return [Difference("result", "a change", describe(found))]
     differences: list[Difference] = []
@@ -159,17 +156,19 @@ def _differences(expect: Expect, found: Translation) -> list[Difference]:
         ("set", expect.set, found.fields),
         ("on_create_only", expect.on_create_only, found.create_fields),
         ("link", expect.link, {parent.relation: str(parent.record) for parent in found.parents}),
+        ("clear", dict.fromkeys(expect.clear or ()), dict.fromkeys(sorted(found.clears))),
     ):
-        if wanted is not None:
+        if wanted is not None and (about != "clear" or expect.clear is not None):
             differences += _fields(about, wanted, got)
-    if expect.clear is not None:
-        differences += _fields("clear", dict.fromkeys(expect.clear), dict.fromkeys(sorted(found.clears)))
-    if expect.match is not None:
-        got_match = [{key.name: key.value} for key in found.match]
-        if not same(list(expect.match), got_match):
-            why = f" ({found.unmatchable})" if found.unmatchable else ""
-            differences.append(Difference("match", shown(list(expect.match)), shown(got_match) + why))
-    return differences
+    return differences + _match(expect, found)
+
+
+def _match(expect: Expect, found: Change) -> list[Difference]:
+    got = [{key.name: key.value} for key in found.match]
+    if expect.match is None or same(list(expect.match), got):
+        return []
+    why = f" ({found.unmatchable})" if found.unmatchable else ""
+    return [Difference("match", shown(list(expect.match)), shown(got) + why)]
 
 
 def _fields(about: str, wanted: Mapping[str, Any], got: Mapping[str, Any]) -> list[Difference]:

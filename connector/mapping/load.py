@@ -1,6 +1,8 @@
 """Reads a folder of mapping files: all of them are good, or none is taken."""
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,20 +41,27 @@ class Examined:
         return [problem for problem in self.problems if problem.severity is Severity.ERROR]
 
 
-def load_mappings(folder: Path, *, crm_objects: CrmObjects = nothing_known) -> Mappings:
-    """Return all mappings of a folder. Raises ProblemsError with every error of every file: all are good, or none."""
-    examined = examine(folder, crm_objects=crm_objects)
+def load_mappings(
+    folder: Path, *, crm_objects: CrmObjects = nothing_known, sources: Collection[str] | None = None
+) -> Mappings:
+    """Return all mappings of a folder. Raises ProblemsError with every error of every file: all are good, or none.
+
+    `crm_objects` tells what the CRM's presets know, `sources` which sources are configured; None: do not look.
+    """
+    examined = examine(folder, crm_objects=crm_objects, sources=sources)
     if examined.mappings is None:
         raise ProblemsError(examined.errors)
     return examined.mappings
 
 
-def examine(folder: Path, *, crm_objects: CrmObjects = nothing_known) -> Examined:
+def examine(
+    folder: Path, *, crm_objects: CrmObjects = nothing_known, sources: Collection[str] | None = None
+) -> Examined:
     """Read all mapping files of a folder: `*.yaml`, `*.yml` and `*.toml` whose names begin with a letter or number."""
     if not folder.is_dir():
         what = "there is no such folder" if not folder.exists() else "this is a file; mappings live in a folder"
         return Examined(None, (), [Problem(str(folder), 1, 1, "", what, "`connector init`, which makes one")])
-    return examine_files(files_of(folder), defaults_of(folder), crm_objects=crm_objects)
+    return examine_files(files_of(folder), defaults_of(folder), crm_objects=crm_objects, sources=sources)
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -66,9 +75,20 @@ def defaults_of(folder: Path) -> Path | None:
 
 
 def examine_files(
-    files: Sequence[Path], defaults: Path | None = None, *, crm_objects: CrmObjects = nothing_known
+    files: Sequence[Path],
+    defaults: Path | None = None,
+    *,
+    crm_objects: CrmObjects = nothing_known,
+    sources: Collection[str] | None = None,
 ) -> Examined:
     """Read these mapping files, and no others."""
+    with _uncollected():
+        return _examined(files, defaults, crm_objects, sources)
+
+
+def _examined(
+    files: Sequence[Path], defaults: Path | None, crm_objects: CrmObjects, sources: Collection[str] | None
+) -> Examined:
     shared, problems = read_defaults(defaults)
     drafts: list[Draft] = []
     for path in files:
@@ -76,10 +96,22 @@ def examine_files(
         problems = [*problems, *more]
         if made is not None:
             drafts.append(made)
-    problems = [*problems, *check_all(drafts, shared, crm_objects, whole=len(drafts) == len(files))]
+    problems = [*problems, *check_all(drafts, shared, crm_objects, sources, whole=len(drafts) == len(files))]
     problems = sorted(set(problems))
     if any(problem.severity is Severity.ERROR for problem in problems):
         return Examined(None, (), problems)
     by_name = {made.model.name: made for made in drafts}
     examples = [FileExamples(str(made.path), made.model.name, made.model.examples) for made in drafts]
     return Examined(Mappings(assemble(made, by_name) for made in drafts), examples, problems)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Nearly all that loading makes is there to stay: looking through it for garbage would take a third of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

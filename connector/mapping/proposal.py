@@ -90,6 +90,7 @@ def records(
         "",
         "# How the CRM's record is recognised, in this order. Nobody is found by an empty value.",
         "match:",
+        "# `copernica_id` stands for a text field of yours that the CRM keeps the number in; without one, take it out.",
         *(f"  - {key}: {told[key]}" for key in keys),
         "",
         "# CRM field: Copernica field.",

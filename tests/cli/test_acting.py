@@ -76,7 +76,7 @@ def test_a_script_is_not_asked(dead, run):
 @pytest.mark.parametrize("command", ["replay", "hold", "release", "discard"])
 def test_nothing_to_do_exits_1_and_says_so(installation, run, command):
     """A filter that selects nothing is probably a mistake."""
-    result = run(command, "--record", "profile/1/5")
+    result = run(command, "--record", "profile/1/5", "--state", "dead")
     assert result.code == 1
     assert f"Nothing to {command}" in result.out
 
@@ -91,7 +91,9 @@ def test_exact_warns_that_the_crm_may_go_back(dead, run):
 def test_hold_of_a_mapping_covers_what_comes_later_and_release_sends_the_newest(installation, run):
     """S27, by command."""
     world = installation.world
-    assert run("hold", "--mapping", "customers").code == 1  # nothing was pending, and it is held all the same
+    (installation.folder / "mappings" / "customers.yaml").write_text("name: customers\n")
+    result = run("hold", "--mapping", "customers")
+    assert (result.code, "Later states are held as well." in result.out) == (0, True)
     world.call("create", 1, email="a@example.com", name="One")
     world.settle()
     world.call("update", 1, at=5, email="a@example.com", name="Two")
@@ -99,10 +101,18 @@ def test_hold_of_a_mapping_covers_what_comes_later_and_release_sends_the_newest(
     assert world.states()[-1] == "held"
     result = run("release", "--mapping", "customers")
     assert result.code == 0
-    assert "1 delivery is released." in result.out
+    assert "1 delivery is released.\nLater states are not held any more.\n" in result.out
     world.clock.pass_(180_000)
     world.settle()
     assert [contact["firstname"] for contact in world.contacts()] == ["Two"]
+
+
+def test_a_hold_for_a_mapping_that_does_not_exist_is_refused(installation, run):
+    """It would hold nothing, and nobody would know."""
+    (installation.folder / "mappings" / "customers.yaml").write_text("name: customers\n")
+    result = run("hold", "--mapping", "custmers")
+    assert (result.code, result.out) == (2, "")
+    assert "known: customers" in result.err
 
 
 def test_hold_says_whether_later_states_are_held_too(installation, run):

@@ -138,6 +138,14 @@ def test_a_missing_outbox_exits_78_and_is_not_made(installation, run, tmp_path):
     assert not (tmp_path / "other").exists()
 
 
+def test_an_outbox_that_cannot_be_opened_exits_78(installation, run):
+    """Here because its folder is a file."""
+    installation.configure('[outbox]\npath = "config.toml/outbox.db"\n')
+    result = run("status")
+    assert (result.code, result.out) == (78, "")
+    assert "cannot be opened: Not a directory" in result.err
+
+
 def test_a_file_that_is_no_outbox_exits_78(installation, run, tmp_path):
     """With what to do, and the file is left alone."""
     installation.configure('[outbox]\npath = "config.toml"\n')

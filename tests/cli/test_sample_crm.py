@@ -22,7 +22,10 @@ def started(tmp_path):
         ready = tmp_path / f"ready{len(processes)}"
         command = [sys.executable, "-m", "connector", "sample-crm", "--token-file", str(tmp_path / "token")]
         process = subprocess.Popen(
-            [*command, "--ready-file", str(ready), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [*command, "--ready-file", str(ready), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         processes.append(process)
         wait_until(lambda: ready.exists() or process.poll() is not None, 60)

@@ -3,6 +3,8 @@
 import json
 import socket
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -21,6 +23,7 @@ from connector.domain.record import Record, RecordKind
 from connector.domain.request import UnverifiedRequest, VerifiedRequest
 from connector.domain.source import Dialect, Proof, Source
 from connector.process.clock import SystemClock
+from tests.sample_crm.conftest import wait_until
 
 from .conftest import CONFIG
 
@@ -268,3 +271,39 @@ def test_the_form_is_laid_out_as_copernica_lays_it_out():
         "fields": {"a": "b"},
         "interests": [],
     }
+
+
+def test_the_real_receiver_takes_what_is_simulated(tmp_path):
+    """A key made by `--new-key`, a source that believes it, `serve`, `simulate`, `list`: all as real processes."""
+    ready = tmp_path / "ready"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (tmp_path / "config.toml").write_text(
+        f'[receiver]\nlisten = "127.0.0.1:{port}"\npublic_url = "http://127.0.0.1:{port}/hooks/"\n'
+        'require_https = false\n[outbox]\npath = "outbox.db"\nfree_bytes = 0\n'
+        '[sources.test]\naccount = "account-1234"\nproof = "key-file"\nkey_file = "test.pem.dkim.txt"\n'
+    )
+    (tmp_path / "mappings").mkdir()
+    command = [sys.executable, "-m", "connector", "--config", str(tmp_path / "config.toml")]
+
+    def connector(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=120, check=False)
+
+    key = str(tmp_path / "test.pem")
+    assert connector("simulate", "--new-key", key).returncode == 0
+    receiver = subprocess.Popen(
+        [*command, "serve", "--ready-file", str(ready)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        wait_until(lambda: ready.exists() or receiver.poll() is not None, 60)
+        taken = connector("simulate", "--source", "test", "--key", key, "--event", "create")
+        assert (taken.returncode, taken.stderr) == (0, "")
+        refused = connector("simulate", "--source", "test", "--key", key, "--account", "99")
+        assert refused.returncode == 1
+        assert refused.stderr.startswith("Refused: 401")
+    finally:
+        receiver.terminate()
+        receiver.wait(60)
+    (event,) = json.loads(connector("list", "--json").stdout)["events"]
+    assert (event["type"], event["record"]) == ("create", "profile/1/123")

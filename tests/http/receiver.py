@@ -18,7 +18,7 @@ from connector.domain.source import Proof, Source
 from connector.outbox.sqlite.database import Database
 from tests.support.signing import public_pem, raw_http, signed_request, signing_key
 
-COMMAND = [sys.executable, "-c", "from connector.cli.serve import serve; serve()"]
+COMMAND = [sys.executable, "-m", "connector", "serve"]
 PUBLIC_URL = "http://hooks.example.com/in/"
 SHOP = Source(
     name="shop", path="/in/shop", host="hooks.example.com", proof=Proof.KEY_FILE, account=1234, require_https=False
@@ -110,7 +110,7 @@ class Receiver:
                 env=self._env,
                 stderr=log,
                 stdout=log,
-                preexec_fn=self._before,
+                preexec_fn=self._before,  # noqa: PLW1509 - it only sets limits
                 pass_fds=self._handles,
                 start_new_session=True,
             )

@@ -191,12 +191,13 @@ def test_an_outbox_that_cannot_be_opened_is_exit_78(tmp_path: Path) -> None:
     assert "Traceback" not in said
 
 
-def test_other_ways_in_than_a_signature_are_logged_at_start(tmp_path: Path) -> None:
+def test_other_ways_in_than_a_signature_are_said_at_each_start(tmp_path: Path) -> None:
     """A visible choice per source."""
     with Receiver(tmp_path) as receiver:
-        lines = {line["source"]: line for line in receiver.lines("source")}
-    assert lines["private"]["proof"] == "secret"
-    assert lines["private"]["level"] == "warning"
+        lines = receiver.lines("a choice that weakens security")
+        paths = {line["source"]: line["path"] for line in receiver.lines("source")}
+    assert any("sources.private" in line["what"] and line["level"] == "warning" for line in lines)
+    assert paths == {"shop": "/in/shop", "private": "/in/private"}
 
 
 # ── the disk ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -20,6 +20,7 @@ OBJECTS = {
     "company": ObjectFacts(
         fields={**dict.fromkeys(("name", "domain", "phone", "note", "copernica_id"), "string"), **ADDRESS},
         match=frozenset({"name", "domain", "copernica_id"}),
+        removals=frozenset({"erase"}),
         relations={"contact": "contact"},
     ),
     "deal": ObjectFacts(

@@ -14,6 +14,7 @@ from connector.cli.schema import schema
 from connector.cli.test import test as run_examples
 from connector.cli.workbench import Arrived, Workbench
 from connector.crm.port import PlannedRequest
+from connector.crm.presets.load import list_presets
 from connector.mapping.load import load_mappings
 from tests.mapping.events import BASE, email, profile
 
@@ -264,10 +265,20 @@ def test_init_writes_a_configuration_and_a_mapping_that_pass_check(tmp_path):
     assert invoke(check, "--config", tmp_path / "b" / "config.toml", "--strict").exit_code == 0
 
 
+@pytest.mark.parametrize("preset", [shipped.name for shipped in list_presets(None)])
+def test_init_knows_every_shipped_preset(tmp_path, preset):
+    """What a new record must have is in the mapping; settings and secrets are named in the configuration."""
+    found = invoke(init, "--folder", tmp_path, *INIT, "--preset", preset, "--on-delete", "ignore")
+    assert found.exit_code == 0, found.output
+    assert invoke(check, "--config", tmp_path / "config.toml").exit_code == 0
+
+
 def test_init_names_what_it_does_not_know(tmp_path):
     """A preset, an object, an address."""
     assert ", sample" in invoke(init, "--folder", tmp_path, *INIT, "--preset", "nothing", stdin="\n").stderr
     assert "has no object 'x'" in invoke(init, "--folder", tmp_path, *INIT, "--object", "x", stdin="\n").stderr
+    impossible = invoke(init, "--folder", tmp_path, *INIT, "--preset", "salesforce", "--on-delete", "archive")
+    assert "cannot archive a contact; try ignore" in impossible.stderr
     wrong = invoke(init, "--folder", tmp_path, "--account", "1", "--database", "1", "--public-url", "x y", stdin="\n")
     assert (wrong.exit_code, "public_url" in wrong.stderr) == (78, True)
 

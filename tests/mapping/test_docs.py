@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from connector.cli.workbench import facts_of
 from connector.config.model import Config, Destination
+from connector.crm.presets.facts import facts_of
 from connector.files.document import parse
 from connector.mapping.examples import run
 from connector.mapping.load import examine

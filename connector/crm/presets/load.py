@@ -126,7 +126,7 @@ def _completed(document: Document, folder: Path | None, seen: tuple[str, ...]) -
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `base` with the parts of `over` in their place: objects merge, null takes one away, the rest is replaced."""
+    """Return `base` with the parts of `over` in their place: objects merge, null takes one away."""
     if base.get("type") != over.get("type") and "type" in over and "type" in base:
         return dict(over)  # another way to authenticate: nothing of the first one is meant
     merged = dict(base)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from connector.crm.presets.model import Basic, Bearer, HeaderAuth, NoAuth
 from connector.domain.clock import Instant
+from connector.files.problem import ProblemsError
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,10 @@ class Fixed:
 
     def renew(self, used: Authorised) -> bool:
         """Read the secret again; it is worth a try if it is another one."""
-        self._now = self._made()
+        try:
+            self._now = self._made()
+        except ProblemsError:  # it cannot be read now: what we have stays
+            return False
         return self._now != used
 
     def private(self) -> Sequence[str]:

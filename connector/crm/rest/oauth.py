@@ -1,6 +1,7 @@
 """OAuth2: a token from the token address, renewed before it ends and after a 401, by one at a time."""
 
 import base64
+import contextlib
 import hashlib
 import json
 import threading
@@ -20,6 +21,7 @@ from connector.crm.rest.credentials import Authorised, NoToken
 from connector.crm.rest.tokens import Token, TokenFile
 from connector.crm.rest.wire import Outgoing, Wire
 from connector.domain.clock import MINUTE, SECOND, Clock
+from connector.files.problem import ProblemsError
 
 _ASSERTION_LIFE = 3 * MINUTE
 _TOKEN_TIME = 30.0
@@ -69,7 +71,8 @@ class OAuth:
         """Return the tokens and the client's secret."""
         token = self._token
         values = [token.access, token.refresh] if token else []
-        values += [self._secret(self._auth.client_secret)] if self._auth.client_secret else []
+        with contextlib.suppress(ProblemsError):
+            values += [self._secret(self._auth.client_secret)] if self._auth.client_secret else []
         return [value for value in values if value]
 
     def _authorised(self, token: Token) -> Authorised:
@@ -85,6 +88,8 @@ class OAuth:
             try:
                 with self._file.locked():
                     got = self._get_alone(not_this)
+            except ProblemsError as error:
+                got = NoToken(refused=True, reason=f"a secret cannot be read: {error.problems[0].what}")
             except OSError as error:
                 where = self._file.path.parent
                 got = NoToken(refused=False, reason=f"the token cannot be kept in {where}: {error.strerror}")

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from connector.compose.outbox import open_outbox
 from connector.config.model import Config
 from connector.domain.clock import SECOND, Clock
 from connector.domain.source import Proof, Source
@@ -14,7 +15,6 @@ from connector.keys.dns import DnsKeys
 from connector.keys.file import FileKeys
 from connector.keys.port import Keys
 from connector.outbox.port import Inbox
-from connector.outbox.sqlite.database import Database, Room
 from connector.outbox.sqlite.inbox import SqliteInbox
 from connector.process.wake import Waker, wake_path
 from connector.receive.committer import Committer
@@ -25,15 +25,9 @@ from connector.receive.unproven import Prover
 
 
 @contextmanager
-def inbox(config: Config) -> Iterator[Inbox]:
+def open_inbox(config: Config) -> Iterator[Inbox]:
     """Open the receiver's side of the outbox. Raises OutboxError and its kinds."""
-    room = Room(
-        max_bytes=config.outbox.max_bytes,
-        free_bytes=config.outbox.free_bytes,
-        unproven_calls=config.receiver.unproven_calls,
-        unproven_bytes=config.receiver.unproven_bytes,
-    )
-    database = Database(config.outbox.path, busy_timeout=config.outbox.busy_timeout, room=room)
+    database = open_outbox(config)
     try:
         yield SqliteInbox(database)
     finally:
@@ -44,7 +38,9 @@ def parts(config: Config, sources: Mapping[str, Source], clock: Clock) -> Parts:
     """Build a worker's parts; nothing is opened before they are started."""
     keys = _keys(config, sources, clock)
     waker = Waker(wake_path(config.outbox.path))
-    committer = Committer(lambda: inbox(config), clock, timeout=config.receiver.store_timeout, committed=waker.wake)
+    committer = Committer(
+        lambda: open_inbox(config), clock, timeout=config.receiver.store_timeout, committed=waker.wake
+    )
     keep = round(config.receiver.unproven_keep * SECOND)
     door = Door(sources.values(), keys, committer, clock, zone=config.dns.zone, timing=Timing(keep))
     prover = None
