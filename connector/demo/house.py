@@ -88,7 +88,7 @@ class House:
         """The configuration file."""
         return self.folder / "config.toml"
 
-    def build(self) -> None:
+    def build(self, *, deliverer: bool = True) -> None:
         """Write the files and start the programs. Raises StartError."""
         (self.folder / "mappings").mkdir()
         with resources.as_file(resources.files("connector.demo") / "mappings") as samples:
@@ -103,7 +103,8 @@ class House:
         text = CONFIGURATION.format(host=HOST, account=ACCOUNT, crm=self.crm, port=self.port)
         self.config.write_text(text, encoding="utf-8")
         self.start_receiver()
-        self.start_deliverer()
+        if deliverer:
+            self.start_deliverer()
         self._until(self.is_ready)
 
     def start_receiver(self) -> Program:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
+from connector.domain.event import EventType
 from connector.files.document import Document, KeyPath
 from connector.files.problem import Problem
 from connector.mapping.model import CsvTable, OnDelete, Otherwise, Value
@@ -30,6 +31,20 @@ OTHERWISE = {
     "anonymise": "empties what says who it is",
 }
 """The words of `otherwise`, and what each does."""
+
+_EMAIL_EVENTS = frozenset(event.value for event in EventType if event.is_email)
+_TYPES_ELSEWHERE = {
+    "text": "string",
+    "str": "string",
+    "int": "integer",
+    "float": "number",
+    "decimal": "number",
+    "bool": "boolean",
+    "timestamp": "datetime",
+    "array": "list",
+    "json": "object",
+    "dict": "object",
+}
 
 _MEANT = {
     "delete": ("erase",),
@@ -85,6 +100,8 @@ class _Work:
         for key in ("set", "on_create_only"):
             if isinstance(data.get(key), dict):
                 data[key] = self.values((key,), data[key])
+        if isinstance(data.get("from"), dict):
+            self.origin(data)
         for key, made in (
             ("match", self.match),
             ("on_delete", self.on_delete),
@@ -98,6 +115,17 @@ class _Work:
                 else:
                     data[key] = found
         return data
+
+    def origin(self, data: dict[str, Any]) -> None:
+        events = data["from"].get("events")
+        for index, event in enumerate(events if isinstance(events, list) else []):
+            if isinstance(event, str) and event in _EMAIL_EVENTS:
+                self.wrong(
+                    ("from", "events", index),
+                    f"`{event}` is an e-mail event, which knows an address and no record",
+                    f"a mapping of its own with from: {{email: [{event}]}}",
+                )
+                data["from"] = {**data["from"], "events": [one for one in events if str(one) not in _EMAIL_EVENTS]}
 
     # ── values ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -147,6 +175,10 @@ class _Work:
         if "value" not in said and "from" not in said:
             self.wrong(path, "neither `from` nor `value`", "{from: …} with the name of a field", at_key=True)
             return None
+        word = said.get("type")
+        if isinstance(word, str) and word in _TYPES_ELSEWHERE:
+            self.wrong((*path, "type"), f"`{word}` is not what it is called here", _TYPES_ELSEWHERE[word])
+            return {key: value for key, value in said.items() if key != "type"}
         if "value" in said:
             for key in ("lookup", "default", "type", "fallback", "zero", "required"):
                 if key in said:

@@ -386,7 +386,7 @@ class Queue(Protocol):
         ...
 
     def pauses(self, now: Instant) -> Mapping[str, Pause]:
-        """Return what is paused, by subject."""
+        """Return what is paused, by subject; an operator's pause is over when its time has passed."""
         ...
 
     def pause(self, pause: Pause) -> None:

@@ -765,3 +765,16 @@ def test_s20_a_newer_state_supersedes_a_held_delete():
     world.settle()
     assert world.contacts() == [{"email": "a@x.nl", "firstname": "B"}]
     assert world.states() == ["delivered", "superseded", "delivered"]
+
+
+def test_s27_an_operator_s_pause_for_a_time_ends_by_itself():
+    """`pause crm --for 1h` needs no resume."""
+    world = World()
+    now = world.clock.now()
+    world.desk.pause(Pause("crm", "operator", "maintenance", now, until=now + 3_600_000))
+    for i in range(5):
+        world.call("create", i + 1, email=f"p{i}@x.nl", name="A")
+    world.wait(3_500_000)
+    assert world.crm.calls == 0
+    world.wait(200_000)
+    assert set(world.states()) == {"delivered"}

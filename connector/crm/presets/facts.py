@@ -32,11 +32,20 @@ def facts_of(config: Config) -> CrmObjects:
     return look
 
 
+def _match(told: Object) -> frozenset[str] | None:
+    """Return the fields by which a record can be found; None: any."""
+    steps = [*told.find, *([told.upsert] if told.upsert else [])]
+    if not steps or any(not step.keys for step in steps):
+        return None
+    return frozenset(key for step in steps for key in step.keys)
+
+
 def _facts(told: Object) -> ObjectFacts:
     fields = {name: _TYPES.get(facts.type) for name, facts in told.fields.items()}
     return ObjectFacts(
         fields=None if told.open else fields,
         required=frozenset(name for name, facts in told.fields.items() if facts.required),
         relations={relation: link.object for relation, link in told.links.items()},
+        match=_match(told),
         removals=frozenset(word for word in ("erase", "archive", "anonymise") if getattr(told, word)),
     )

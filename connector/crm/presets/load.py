@@ -107,6 +107,14 @@ def _document(name_or_path: str, folder: Path | None) -> Document:
     raise ProblemsError([Problem(name_or_path, 1, 1, "", what, f"`{near[0]}`, or the path of a file" if near else "")])
 
 
+def text_of(name_or_path: str, folder: Path | None = None) -> str:
+    """Return a preset's file as it stands. Raises ProblemsError when there is none."""
+    shown = _document(name_or_path, folder).file
+    if any(preset.name == name_or_path and not preset.own for preset in list_presets(folder)):
+        return files(__package__).joinpath(f"{name_or_path}.yaml").read_text("utf-8")
+    return Path(shown).read_text("utf-8")
+
+
 def _completed(document: Document, folder: Path | None, seen: tuple[str, ...]) -> Document:
     base = document.data.get("extends")
     if base is None:

@@ -14,9 +14,12 @@ class Controls:
         self._db = db
 
     def pauses(self, now: Instant) -> Mapping[str, Pause]:
-        """Return all pauses by subject, also those whose time has passed: they wait for their probe."""
-        del now
-        rows = self._db.conn.execute("SELECT subject, by, reason, since, until, probes FROM pauses").fetchall()
+        """Return the pauses by subject. One whose time has passed waits for its probe; an operator's has just ended."""
+        rows = self._db.conn.execute(
+            "SELECT subject, by, reason, since, until, probes FROM pauses"
+            " WHERE NOT (by = 'operator' AND until IS NOT NULL AND until <= ?)",
+            (now,),
+        ).fetchall()
         return {row[0]: Pause(*row) for row in rows}
 
     def pause(self, pause: Pause) -> None:
