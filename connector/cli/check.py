@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from connector.cli.workbench import WRONG_FILES, Workbench, config_option, new_workbench
+from connector.cli import exits
+from connector.cli.workbench import Workbench, config_option, new_workbench
 from connector.config.load import find
 from connector.config.weak import warnings
 from connector.crm.presets.load import examine_preset
@@ -45,7 +46,7 @@ def check(ctx: click.Context, config_file: Path | None, as_json: bool, strict: b
             for name, fact in facts.items():
                 click.echo(f"{name}: {fact if isinstance(fact, str) else ', '.join(map(str, _listed(fact)))}")
             click.echo("All is well." if not problems else "It can be used; see the warnings.")
-    raise SystemExit(WRONG_FILES if wrong else 0)
+    raise SystemExit(exits.CONFIGURATION if wrong else exits.DONE)
 
 
 def _listed(fact: object) -> Sequence[object]:

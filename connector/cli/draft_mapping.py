@@ -6,14 +6,13 @@ from typing import BinaryIO
 
 import click
 
+from connector.cli import exits
 from connector.cli.preview import LARGEST
 from connector.cli.workbench import config_option, give_up, new_workbench
 from connector.domain.event import NotUnderstood
 from connector.files.problem import ProblemsError
 from connector.mapping.proposal import propose
 from connector.outbox.port import OutboxError
-
-NOT_SO = 1
 
 
 @click.command("draft-mapping")
@@ -50,11 +49,11 @@ def draft_mapping(
         give_up(error.problems)
     except OutboxError as error:
         click.echo(str(error), err=True)
-        sys.exit(NOT_SO)
+        sys.exit(exits.NOT_SO)
     if arrived is None:
         click.echo("There is no such event in the outbox.", err=True)
-        sys.exit(NOT_SO)
+        sys.exit(exits.NOT_SO)
     if isinstance(arrived.event, NotUnderstood):
         click.echo(f"The call is not understood: {arrived.event.reason}", err=True)
-        sys.exit(NOT_SO)
+        sys.exit(exits.NOT_SO)
     click.echo(propose(arrived.event, name=name, crm=crm, object_name=object_name), nl=False)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from connector.cli import exits
 from connector.cli.check import examine_beside
 from connector.cli.workbench import give_up
 from connector.config.load import load
@@ -14,7 +15,6 @@ from connector.crm.presets.model import Preset
 from connector.files.problem import ProblemsError
 from connector.mapping.proposal import records
 
-THERE = 73
 _FIELDS = ["email", "voornaam", "achternaam"]
 _PEOPLE = ("contact", "contacts", "person", "persons", "people", "res.partner")
 _WHAT_DELETES_DO = ["ignore", "archive", "anonymise", "erase"]
@@ -57,7 +57,7 @@ def init(
 
     The destination is in mode "observe": it shows what it would send, and sends nothing.
 
-    Exits 0, 73 when a file is there already, 78 when the answers do not make a good configuration.
+    Exits 0, 1 when a file is there already, 78 when the answers do not make a good configuration.
     """
     try:
         told = load_preset(preset)
@@ -88,7 +88,7 @@ def init(
     there = [file for file in files if file.exists()]
     if there and not force:
         click.echo(f"{there[0]} is there already; --force writes over it.", err=True)
-        raise SystemExit(THERE)
+        raise SystemExit(exits.NOT_SO)
     for file, text in files.items():
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
@@ -103,7 +103,8 @@ def init(
         click.echo(f"wrote {file}")
     if told.secrets:
         click.echo(
-            f"Put the CRM's {' and '.join(told.secrets)} where {config_file} says, then: connector check --config"
+            f"Put the CRM's {' and '.join(told.secrets)} where {config_file} says, then: "
+            f"connector --config {config_file} check"
         )
 
 

@@ -153,7 +153,7 @@ def test(
 ) -> int:
     """Make a record in a configured CRM, find it, change it, and delete it again; tell what came of each.
 
-    Nothing goes through the outbox. The record must not exist: the first step refuses one that does.
+    Nothing goes through the outbox. The first step only looks: a record that is there already is not touched.
     """
     config = load(config_file, os.environ)
     if destination not in config.destinations:
@@ -183,8 +183,9 @@ def _crm(config: Config, destination: str) -> RestCrm:
 
 def _life(crm: RestCrm, object_name: str, key: MatchKey, values: dict[str, str]) -> int:
     def send(says: str, verb: Verb, crm_id: str | None, *expected: OutcomeKind) -> Outcome | None:
+        fields = {} if verb is Verb.UPDATE else values  # nothing to write: it only looks
         write = Write(
-            id="test", object=object_name, verb=verb, crm_id=crm_id, match=(key,), changed=values, full=values
+            id="test", object=object_name, verb=verb, crm_id=crm_id, match=(key,), changed=fields, full=fields
         )
         (outcome,) = crm.send([write], _Always())
         ok = outcome.kind in expected

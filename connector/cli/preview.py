@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 import click
 
+from connector.cli import exits
 from connector.cli.check import examine_beside
 from connector.cli.workbench import Arrived, Workbench, config_option, give_up, new_workbench
 from connector.crm.port import Write
@@ -22,7 +23,6 @@ from connector.mapping.translate import CompiledMapping
 from connector.mapping.value import Setter
 from connector.outbox.port import OutboxError
 
-NOT_SO = 1
 LARGEST = 4 * 1024 * 1024
 LOOKED_AT = 1_000
 """Events that `--last` looks at, for some that the mapping takes."""
@@ -78,14 +78,14 @@ def preview(
             arrived = [bench.read(content, mapping.origin, source, content_type)]
         if not arrived:
             click.echo("There is no such event in the outbox." if event_id else "No event for this mapping.", err=True)
-            sys.exit(NOT_SO)
+            sys.exit(exits.NOT_SO)
         understood = [_show(bench, mapping, one, linked=linked, explain=explain) for one in arrived]
     except ProblemsError as error:
         give_up(error.problems)
     except OutboxError as error:
         click.echo(str(error), err=True)
-        sys.exit(NOT_SO)
-    sys.exit(0 if all(understood) else NOT_SO)
+        sys.exit(exits.NOT_SO)
+    sys.exit(0 if all(understood) else exits.NOT_SO)
 
 
 def _takes(mapping: CompiledMapping, arrived: Arrived) -> bool:

@@ -6,13 +6,12 @@ from xml.etree import ElementTree as ET
 
 import click
 
+from connector.cli import exits
 from connector.cli.check import examine_beside
 from connector.cli.workbench import config_option, give_up, new_workbench
 from connector.files.problem import ProblemsError
 from connector.mapping.examples import Result, run
 from connector.mapping.load import Examined, examine
-
-FAILED = 1
 
 
 @click.command("test")
@@ -43,7 +42,7 @@ def test(ctx: click.Context, config_file: Path | None, junit: Path | None, files
     click.echo(f"{len(results)} examples, {failed} do not hold." if failed else f"{len(results)} examples, all hold.")
     if junit is not None:
         junit.write_text(_junit(results), encoding="utf-8")
-    raise SystemExit(FAILED if failed else 0)
+    raise SystemExit(exits.NOT_SO if failed else exits.DONE)
 
 
 def _run(examined: Examined, file: Path | None) -> list[Result]:

@@ -10,6 +10,7 @@ from typing import NoReturn
 
 import click
 
+from connector.cli import exits
 from connector.config.load import find, load
 from connector.config.model import Config
 from connector.crm.port import PlannedRequest, Write
@@ -23,7 +24,6 @@ from connector.files.problem import Problem, ProblemsError
 from connector.mapping.facts import CrmObjects, nothing_known
 from connector.mapping.translate import Origin
 
-WRONG_FILES = 78
 config_option = click.option(
     "--config",
     "config_file",
@@ -36,7 +36,7 @@ def give_up(problems: Sequence[Problem]) -> NoReturn:
     """Say what is wrong in files, and end."""
     for problem in problems:
         click.echo(str(problem), err=True)
-    raise SystemExit(WRONG_FILES)
+    raise SystemExit(exits.CONFIGURATION)
 
 
 @dataclass(frozen=True, slots=True)

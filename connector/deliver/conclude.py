@@ -1,11 +1,12 @@
 """From an outcome to a settlement: what an attempt's result means for the delivery and for the link."""
 
 from connector.deliver.plan import Attempt
+from connector.domain.accepted import without_links
 from connector.domain.clock import SECOND, Instant, Millis
 from connector.domain.delivery import DeliveryState
 from connector.domain.outcome import Outcome, OutcomeKind
 from connector.domain.retry import Schedule
-from connector.outbox.port import LinkChange, Settlement
+from connector.outbox.port import LinkChange, MissingParent, Settlement
 
 _DEAD = {OutcomeKind.MANY, OutcomeKind.DUPLICATE, OutcomeKind.PERMANENT}
 _SKIPPED = {OutcomeKind.ABSENT, OutcomeKind.GONE, OutcomeKind.UNMATCHABLE}
@@ -64,7 +65,7 @@ def conclude(
         version=attempt.mapping.version,
         wrote=outcome.wrote,
         link=_link(attempt, outcome, now),
-        unlinked_parents=attempt.unlinked if kind.is_success else (),
+        unlinked_parents=(*attempt.unlinked, *_lost_parents(attempt, outcome)) if kind.is_success else (),
     )
 
 
@@ -81,6 +82,16 @@ def _wait(
     return max(wait, visible_after) if outcome.kind is OutcomeKind.AMBIGUOUS else wait
 
 
+def _lost_parents(attempt: Attempt, outcome: Outcome) -> list[MissingParent]:
+    """The parents that are not there any more under the ID that we knew: they are linked to when they are again."""
+    tried = {association.relation: association.crm_id for association in attempt.write.associations}
+    return [
+        MissingParent(parent.object, parent.record, tried.get(parent.relation))
+        for parent in attempt.change.parents
+        if parent.relation in outcome.unassociated
+    ]
+
+
 def _link(attempt: Attempt, outcome: Outcome, now: Instant) -> LinkChange:
     """What the attempt taught about the CRM's record."""
     kind, link = outcome.kind, attempt.due.link
@@ -89,7 +100,8 @@ def _link(attempt: Attempt, outcome: Outcome, now: Instant) -> LinkChange:
     if kind is OutcomeKind.GONE:
         return LinkChange(unlink=True, certain=True, gone_at=now)
     if kind.is_success:
-        return LinkChange(crm_id=outcome.crm_id, certain=True, accepted=attempt.difference.after)
+        accepted = without_links(attempt.difference.after, outcome.unassociated)
+        return LinkChange(crm_id=outcome.crm_id, certain=True, accepted=accepted)
     in_doubt = kind in (OutcomeKind.RETRY, OutcomeKind.AMBIGUOUS) and outcome.wrote
     if in_doubt or outcome.created_maybe:
         return LinkChange(crm_id=outcome.crm_id, unlink=outcome.unlinked, doubt_at=now)

@@ -14,7 +14,7 @@ from connector.deliver.log import Log
 from connector.deliver.plan import Attempt, Decision, Knowledge, Postpone, Settle, decide
 from connector.deliver.work import Finished, Job, Leased, Pool
 from connector.domain.change import Verb
-from connector.domain.clock import HOUR, MINUTE, SECOND, Clock, Instant, Millis
+from connector.domain.clock import DAY, HOUR, MINUTE, SECOND, Clock, Instant, Millis
 from connector.domain.decode import identity
 from connector.domain.delivery import DeliveryState
 from connector.domain.event import Event, EventType, NotUnderstood
@@ -70,7 +70,9 @@ class Engine:
     def begin(self) -> None:
         """Take up what a deliverer before us left."""
         live = [m.name for m in self.mappings.mappings.values() if self.destinations[m.destination].mode is Mode.LIVE]
-        released = self.queue.release_observed(live, self.clock.now())
+        now = self.clock.now()
+        self.queue.clamp(self.mappings.mappings, now + max(self.schedule.longest, DAY))
+        released = self.queue.release_observed(live, now)
         if released:
             self.log("observed deliveries go live", deliveries=released)
 
@@ -186,7 +188,7 @@ class Engine:
 
     @staticmethod
     def _pauses_of(mapping: MappingPort, paused: Mapping[str, Pause]) -> list[Pause]:
-        subjects = (mapping.destination, f"{mapping.destination}/{mapping.object}", f"mapping:{mapping.name}")
+        subjects = (mapping.destination, f"{mapping.destination}/{mapping.object}", mapping.name)
         return [paused[subject] for subject in subjects if subject in paused]
 
     def _claim_for(self, mapping: MappingPort, room: int, now: Instant, *, is_probe: bool) -> bool:
@@ -252,6 +254,7 @@ class Engine:
     def _knowledge(self) -> Knowledge:
         return Knowledge(
             decode=self.decode,
+            stored=self.queue.stored,
             last_state=self.queue.last_state,
             parents=self.queue.parents,
             sharers=self.queue.sharers,

@@ -6,14 +6,14 @@ from typing import TypeAlias
 
 from connector.crm.port import Association, Write
 from connector.domain.accepted import Difference, Hasher, compare
-from connector.domain.change import Change, Defect, Parent, Skip, WhenGone
-from connector.domain.clock import SECOND, Instant, Millis
+from connector.domain.change import Change, Defect, MatchKey, Parent, Skip, WhenGone
+from connector.domain.clock import HOUR, SECOND, Instant, Millis
 from connector.domain.delivery import DeliveryState
 from connector.domain.event import Event, EventType, NotUnderstood
 from connector.domain.record import Record
 from connector.mapping.port import Deliver, Mapping
 from connector.mapping.port import Write as WritePolicy
-from connector.outbox.port import Due, LinkChange, ParentView, StoredCall
+from connector.outbox.port import Due, LinkChange, MissingParent, ParentView, StoredCall
 
 _PARENT_SOON: Millis = SECOND
 _PARENT_LATEST: Millis = 30 * SECOND
@@ -29,7 +29,7 @@ class Attempt:
     write: Write
     difference: Difference
     keys: tuple[bytes, ...]
-    unlinked: tuple[tuple[str, str, Record], ...] = ()
+    unlinked: tuple[MissingParent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,7 @@ class Knowledge:
     """What a decision may ask for, besides what is due."""
 
     decode: Callable[[StoredCall], Event | NotUnderstood]
+    stored: Callable[[int], StoredCall | None]
     last_state: Callable[[int], StoredCall | None]
     parents: Callable[[str, Sequence[tuple[str, str, Record]]], Sequence[ParentView]]
     sharers: Callable[[str, str, str, str], Sequence[str]]
@@ -107,9 +108,9 @@ def _starts_anew(event: Event, due: Due, change: Change) -> bool:
 def _wait_for_certainty(due: Due, known: Knowledge, now: Instant) -> Postpone | None:
     """While an answer is missing, the CRM gets the time to finish what it may still be doing (S21, S22)."""
     doubt = due.link.doubt_at
-    if doubt is None:
+    if doubt is None or doubt > now + HOUR:  # no request takes an hour: the clock was set back
         return None
-    ready = min(doubt, now) + known.visible_after(due.destination, due.object)
+    ready = doubt + known.visible_after(due.destination, due.object)
     if now >= ready:
         return None
     return Postpone(due, ready, "an earlier answer is missing; the CRM is given time to finish")
@@ -133,10 +134,27 @@ def _removal(due: Due, mapping: Mapping, change: Change, known: Knowledge) -> De
         crm_id=crm_id,
         match=change.match,
         unmatchable=change.unmatchable,
+        created_maybe_at=due.link.doubt_at if crm_id is None else None,
+        created_maybe_match=_doubtful_keys(due, mapping, change, known),
         many=change.many,
     )
     nothing = compare(change, {}, due.link.accepted, known.hasher, everything=False, forced=False)
     return Attempt(due, mapping, change, write, nothing, lock_keys(due, change, known.hasher))
+
+
+def _doubtful_keys(due: Due, mapping: Mapping, change: Change, known: Knowledge) -> tuple[MatchKey, ...]:
+    """Return what a record may stand under that an earlier, unanswered create made: its e-mail was another one then."""
+    if due.link.crm_id is not None:
+        return ()
+    found: dict[MatchKey, None] = {}
+    for event_id in due.link.doubt_events:
+        call = known.stored(event_id) if event_id != due.call.event_id else None
+        event = None if call is None else known.decode(call)
+        if isinstance(event, Event) and event.type is not EventType.DELETE:
+            then = mapping.translate(event, linked=False, last=None)
+            if isinstance(then, Change):
+                found.update(dict.fromkeys(key for key in then.match if key not in change.match))
+    return tuple(found)
 
 
 def _write(due: Due, mapping: Mapping, change: Change, known: Knowledge, now: Instant) -> Decision:
@@ -174,10 +192,11 @@ def _write(due: Due, mapping: Mapping, change: Change, known: Knowledge, now: In
             if view.crm_id is not None and (due.link.crm_id is None or parent.relation in difference.links)
         ),
         created_maybe_at=due.link.doubt_at if due.link.crm_id is None else None,
+        created_maybe_match=_doubtful_keys(due, mapping, change, known),
         when_gone=change.when_gone,
         many=change.many,
     )
-    unlinked = tuple((parent.relation, parent.object, parent.record) for parent, view in pairs if view.crm_id is None)
+    unlinked = tuple(MissingParent(parent.object, parent.record) for parent, view in pairs if view.crm_id is None)
     return Attempt(due, mapping, change, write, difference, lock_keys(due, change, known.hasher), unlinked)
 
 

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 from connector.domain.change import Change, JsonValue
 
@@ -94,3 +94,9 @@ def compare(
         after=Accepted(known=True, hashes=after),
         during=Accepted(known=False, hashes=during),
     )
+
+
+def without_links(accepted: Accepted, relations: Collection[str]) -> Accepted:
+    """Return what was accepted but for these relations: they could not be made."""
+    missing = {_LINK + relation for relation in relations}
+    return replace(accepted, hashes={path: one for path, one in accepted.hashes.items() if path not in missing})

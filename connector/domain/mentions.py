@@ -21,7 +21,9 @@ _JSON_SHORT: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _QUOTED: Final = re.compile(r"=[0-9A-Fa-f]{2}|=\r?\n")
 _WORD: Final = re.compile(r"=\?[^?\s]+\?([bqBQ])\?([^?\s]*)\?=")
 _BETWEEN_WORDS: Final = re.compile(r"(\?=)\s+(=\?)")
-_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{12,}(?:\s{1,3}[A-Za-z0-9+/_-]+)*={0,2}")
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{16,}(?:[ \t]*\r?\n[ \t]*[A-Za-z0-9+/_-]+)*={0,2}")
+_CONTROL: Final = bytes(set(range(32)) - {0, 9, 10, 13})
+_BINARY: Final = 0.03  # with a larger share of control characters it is no text
 _LONGER: Final = r"(?<![\w.+-])"  # `an@x` is not in `jan@x`
 
 
@@ -163,7 +165,8 @@ def _from_base64(text: str) -> Iterator[str]:
             data = base64.b64decode(start[: len(start) - (len(start) % 4 == 1)] + "=" * (-len(start) % 4 % 3))
         except (binascii.Error, ValueError):
             continue
-        if any(sign in data for sign in _SIGNS):
+        is_text = len(data) - len(data.translate(None, _CONTROL)) <= _BINARY * len(data)
+        if is_text and any(sign in data for sign in _SIGNS):
             yield from _texts(data)
 
 

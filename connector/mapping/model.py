@@ -58,7 +58,7 @@ class From(Section):
     events: tuple[RecordEvent, ...] = Field(
         (EventType.CREATE, EventType.UPDATE, EventType.DELETE),
         min_length=1,
-        description="what has to happen to the record; not together with `email`",
+        description="what has to happen to the record: create, update, delete (default: all three); not with `email`",
     )
     source: str | None = Field(None, description="take only what comes in by this source of the configuration")
 
@@ -77,7 +77,10 @@ class Value(Section):
     value: Any = Field(None, description="a constant, as it stands here")
     lookup: Name | None = Field(None, description="a table: what `from` gives is looked up in it")
     default: Any = Field(None, description="goes out when nothing comes out: missing, empty, or not in the table")
-    type: ValueType | None = Field(None, description="what goes out has to be this")
+    type: ValueType | None = Field(
+        None,
+        description="what goes out has to be this: string, integer, number, boolean, date, datetime, list or object",
+    )
     empty: Literal["omit", "clear", "keep"] = Field(
         "clear",
         description="when the value is empty: `clear` empties the field if the CRM had a value from us, `omit` leaves "

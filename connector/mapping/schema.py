@@ -40,6 +40,9 @@ def _schema(model: type[BaseModel], title: str) -> dict[str, Any]:
         "description": "key: value, or a CSV file beside the mapping file",
         "anyOf": [{"$ref": "#/$defs/CsvTable"}, {"type": "object", "additionalProperties": scalar, "minProperties": 1}],
     }
+    for part in parts.values():
+        if "enum" in part:
+            del part["description"]  # written for who reads the code; the key that uses it has its own
     _tidy(schema)
     return {"$schema": DRAFT, "title": title, **{key: schema[key] for key in sorted(schema) if key != "title"}}
 

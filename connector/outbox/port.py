@@ -169,6 +169,7 @@ class LinkView:
     `attempted`: a request that can write may have left for it. `gone_at`: a person deleted it in the CRM (S10).
     `doubt_at`: a write may have left, at that
     moment at the latest, whose answer is missing (S21, S22): nothing goes before the CRM has had time to finish it.
+    `doubt_events` are the events whose creates those may have been: what they would be recognised by.
     """
 
     crm_id: str | None = None
@@ -176,6 +177,7 @@ class LinkView:
     attempted: bool = False
     gone_at: Instant | None = None
     doubt_at: Instant | None = None
+    doubt_events: tuple[int, ...] = ()
     accepted: Accepted = field(default_factory=lambda: Accepted(known=False))
 
 
@@ -251,13 +253,22 @@ class LinkChange:
     forget: bool = False  # the CRM's record is erased: whatever comes later starts anew
 
 
+@dataclass(frozen=True, slots=True)
+class MissingParent:
+    """A record that a link was to be made to. `tried` is the CRM's ID under which it is not there any more."""
+
+    object: str
+    record: Record
+    tried: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
     """The end of an attempt, or a decision that needed none (`lease` None: only if it is still pending and unchanged).
 
     `counted` adds one to the attempts. `outcome`, `status`, `requests`, `took` and `version` go into the history;
-    without `outcome` no history is written. `wrote`: something that can write left the house. `unlinked_parents` are
-    (relation, object, record) that had no link yet: when one comes into being, the newest state goes again (S25).
+    without `outcome` no history is written. `wrote`: something that can write left the house. `unlinked_parents` could
+    not be linked to yet: when such a link comes into being, the newest state goes again (S25).
     `renew_sharers`: other records share the CRM record, the newest state of one of them goes again (S16).
     """
 
@@ -278,7 +289,7 @@ class Settlement:
     version: str = ""
     wrote: bool = False
     link: LinkChange | None = None
-    unlinked_parents: tuple[tuple[str, str, Record], ...] = ()
+    unlinked_parents: tuple[MissingParent, ...] = ()
     renew_sharers: bool = False
 
 
@@ -354,6 +365,10 @@ class Queue(Protocol):
         """Return the newest other stored call of that event's record that has fields (S15)."""
         ...
 
+    def stored(self, event_id: int) -> StoredCall | None:
+        """Return a stored call; None when it is pruned."""
+        ...
+
     def parents(self, destination: str, wanted: Sequence[tuple[str, str, Record]]) -> Sequence[ParentView]:
         """Look up parents, given as (mapping, object, record)."""
         ...
@@ -411,6 +426,10 @@ class Queue(Protocol):
         One small step: call it again while it returns anything. What is pending or leased stays. Links, order and
         tombstones stay (S7); dead and held rows that pass their time are counted as such.
         """
+        ...
+
+    def clamp(self, mappings: Iterable[str], latest: Instant) -> None:
+        """Nothing waits for longer than that: the time of day was set back while no deliverer ran."""
         ...
 
     def shift(self, by: Millis, now: Instant) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from connector.cli.main import main
 from connector.sample_crm.server import Options, SampleCrm
+from tests.crm.helpers import OpenGate, email, make, upsert
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -53,7 +54,7 @@ def config(tmp_path: Path, sample: SampleCrm) -> Path:
     (tmp_path / "mappings").mkdir()
     (tmp_path / "mappings" / "people.yaml").write_text(
         """\
-mapping: people
+name: people
 from: {database: 4711}
 to: {crm: crm, object: contact}
 match: [email: "email"]
@@ -105,7 +106,7 @@ objects:
     )
     code, _, err = run("preset", "check", str(file))
     assert code == 78
-    assert f"{file}:6:20: objects.contact.update[0].path: there is no {{idd}} here" in err
+    assert f"{file}:6:20: objects.contact.update[1].path: there is no {{idd}} here" in err
     assert "try {id}" in err
     assert "captures `id`" in err
     assert "the secret 'token' is not described" in err
@@ -124,7 +125,20 @@ def test_a_configured_crm_is_tried_out(
 
 
 def test_trying_out_never_touches_a_record_that_is_there(run: Run, config: Path, sample: SampleCrm) -> None:
-    """The first step refuses a record that exists... by looking, and writing nothing but what was given."""
+    """The first step only looks, and ends it all when it finds something."""
+    crm = make("sample", state=config.parent, secrets={"token": "t"}, base_url=sample.url)
+    crm.send([upsert(match=email("real@example.com"), full={"email": "real@example.com"})], OpenGate())
+    crm.close()
+    arguments = ("--object", "contact", "--match", "email=real@example.com", "--set", "firstname=Probe", "--yes")
+    code, out, _ = run("preset", "test", "crm", *arguments, "--config", str(config))
+    assert code == 1
+    assert "NO  it is not there" in out
+    (row,) = sample.records("contacts")
+    assert "firstname" not in row
+
+
+def test_an_unknown_destination_is_said(run: Run, config: Path) -> None:
+    """With those that there are."""
     code, _, err = run(
         "preset", "test", "nowhere", "--object", "contact", "--match", "a=b", "--yes", "--config", str(config)
     )

@@ -778,3 +778,58 @@ def test_s27_an_operator_s_pause_for_a_time_ends_by_itself():
     assert world.crm.calls == 0
     world.wait(200_000)
     assert set(world.states()) == {"delivered"}
+
+
+def test_s27_a_paused_mapping_is_not_delivered_while_others_go_on():
+    """One mapping of a destination, by its name."""
+    world = World(SimpleMapping(), SimpleMapping(name="audit", object="audits"))
+    world.desk.pause(Pause("customers", "operator", "wrong", world.clock.now()))
+    world.call("create", email="a@x.nl", name="A")
+    world.settle()
+    assert (world.states("customers"), world.states("audit")) == (["pending"], ["delivered"])
+
+
+def test_s22_a_create_in_doubt_is_also_looked_for_under_the_e_mail_it_was_made_with():
+    """The create with the old address was committed, its answer lost; then the address changed: still one contact."""
+    world = World()
+    world.crm.faults = [lost_reply]
+    world.call("create", email="old@x.nl", name="A")
+    world.settle()
+    world.call("update", at=1, email="new@x.nl", name="A")
+    world.wait(60_000)
+    assert world.contacts() == [{"email": "new@x.nl", "firstname": "A"}]
+
+
+def test_s25_a_link_to_a_parent_that_is_gone_is_made_again_when_the_parent_is():
+    """Somebody deleted the contact in the CRM; it is recreated by its next change, and the deal is linked to it again."""
+    deals = SimpleMapping(name="deals", object="deals", collection="2", match="email",
+                          parent=("contact", "customers", "contacts"))
+    world = World(SimpleMapping(when_gone=WhenGone.RECREATE), deals)
+    world.call("create", 7, email="a@x.nl", name="A")
+    world.settle()
+    world.crm.table("contacts").clear()
+    world.crm.faults = [answer(OutcomeKind.CREATED, crm_id="d1", wrote=True, unassociated=("contact",))]
+    world.subprofile("create", 1, 7, email="deal-1")
+    world.settle()
+    world.crm.table("deals")["d1"] = {"email": "deal-1"}
+    calls = world.crm.calls
+    world.wait(60_000)
+    assert world.crm.calls == calls, "nothing is tried again and again"
+    world.call("update", 7, at=1, email="a@x.nl", name="B")
+    world.settle()
+    new = next(iter(world.crm.table("contacts")))
+    assert ("d1", "contact", "contacts", new) in world.crm.associations
+
+
+def test_a_clock_that_was_set_back_while_nothing_ran_stops_no_delivery():
+    """What waited for its next try, or for certainty, does not wait for a year."""
+    world = World()
+    world.crm.faults = [FAILS, lost_reply]
+    world.call("create", 1, email="a@x.nl", name="A")
+    world.call("create", 2, email="b@x.nl", name="B")
+    world.settle()
+    world.clock.time -= 365 * 86_400_000
+    world.engine = world.deliverer()
+    world.wait(86_400_000 + 60_000)
+    assert world.states() == ["delivered", "delivered"]
+    assert len(world.contacts()) == 2

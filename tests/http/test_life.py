@@ -399,3 +399,16 @@ def test_no_handle_of_the_outbox_is_inherited_by_a_worker(tmp_path: Path) -> Non
         master = [os.readlink(path) for path in Path(f"/proc/{receiver.process.pid}/fd").iterdir()]
         assert not [path for path in master if "outbox.db" in path]
         assert children(receiver.process.pid)
+
+
+def no_writable_code() -> None:
+    """Do to a process what MemoryDenyWriteExecute=yes does."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(65, 1, 0, 0, 0)  # PR_SET_MDWE; an older kernel says no, and nothing changes
+
+
+def test_it_runs_without_memory_that_is_both_writable_and_executable(tmp_path: Path) -> None:
+    """As its unit has it: neither the libraries nor we need such memory."""
+    with Receiver(tmp_path, before=no_writable_code) as receiver:
+        assert receiver.post().status == 200

@@ -51,21 +51,17 @@ anything = st.recursive(
 
 
 def changed(data, path, value, *, key=None):
+    """Put a value at that path, under another key if one is given; a path that is no longer there changes nothing."""
     made = copy.deepcopy(data)
     at = made
-    for part in path[:-1]:
-        if (
-            not isinstance(at, dict | list)
-            or (isinstance(at, dict) and part not in at)
-            or (isinstance(at, list) and part >= len(at))
-        ):
-            return made
-        at = at[part]
-    if isinstance(at, dict):
-        at.pop(path[-1], None)
-        at[key or path[-1]] = value
-    elif isinstance(at, list) and path[-1] < len(at):
+    try:
+        for part in path[:-1]:
+            at = at[part]
         at[path[-1]] = value
+        if key is not None and isinstance(at, dict):
+            at[key] = at.pop(path[-1])
+    except (KeyError, IndexError, TypeError):
+        return data
     return made
 
 

@@ -258,7 +258,7 @@ def test_init_writes_a_configuration_and_a_mapping_that_pass_check(tmp_path):
     assert invoke(check, "--config", tmp_path / "a" / "config.toml", "--strict").exit_code == 0
     assert "on_delete: archive" in (tmp_path / "a" / "mappings" / "database-7616.yaml").read_text()
     again = invoke(init, "--folder", tmp_path / "a", *INIT, "--on-delete", "erase")
-    assert (again.exit_code, "is there already" in again.stderr) == (73, True)
+    assert (again.exit_code, "is there already" in again.stderr) == (1, True)
     asked = invoke(init, "--folder", tmp_path / "b", stdin="12\nhttps://x.example.com/\n7616\n\n")
     assert asked.exit_code == 0, asked.output
     assert "on_delete: ignore" in (tmp_path / "b" / "mappings" / "database-7616.yaml").read_text()

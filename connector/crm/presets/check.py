@@ -197,7 +197,8 @@ class _Checker:
                 continue
             for part in ("items", "field", "id", "status"):
                 yield from self._path(getattr(results, part), (*at, key, part))
-            yield from self._template(results.equals, (*at, key, "equals"), known | item)
+            if results.match == "field":
+                yield from self._template(results.equals, (*at, key, "equals"), known | item)
             yield from self._rules(results.rules, (*at, key, "rules"))
 
     def _rules(self, rules: Iterable[Rule], at: KeyPath) -> Iterator[Problem]:

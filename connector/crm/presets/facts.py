@@ -34,10 +34,8 @@ def facts_of(config: Config) -> CrmObjects:
 
 def _match(told: Object) -> frozenset[str] | None:
     """Return the fields by which a record can be found; None: any."""
-    steps = [*told.find, *([told.upsert] if told.upsert else [])]
-    if not steps or any(not step.keys for step in steps):
-        return None
-    return frozenset(key for step in steps for key in step.keys)
+    keys = [find.keys for find in told.find] + ([told.upsert.keys] if told.upsert else [])
+    return frozenset(key for each in keys for key in each) if keys and all(keys) else None
 
 
 def _facts(told: Object) -> ObjectFacts:

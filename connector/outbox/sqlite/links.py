@@ -1,14 +1,18 @@
 """Record links, what the CRM last accepted, and what is in doubt. Writes only inside a write."""
 
+import json
 from collections.abc import Sequence
 
 from connector.domain.accepted import Accepted
 from connector.domain.clock import Instant
 from connector.domain.record import Record
-from connector.outbox.port import LinkChange, LinkView, ParentView
+from connector.outbox.port import LinkChange, LinkView, MissingParent, ParentView
 from connector.outbox.sqlite.codec import pack_hashes, unpack_accepted
 from connector.outbox.sqlite.database import Database
 from connector.outbox.sqlite.lines import LEASED, PENDING, Lines
+
+_DOUBTS = 8
+"""How many events are remembered whose creates may have left: more have never been seen to matter."""
 
 
 class Links:
@@ -21,14 +25,14 @@ class Links:
     def view(self, record: int, destination: int, obj: int, mapping: int) -> LinkView:
         """Return what is known."""
         row = self._db.conn.execute(
-            "SELECT l.crm_id, l.version, l.gone_at, l.doubt_at, a.known, a.shape, a.hashes FROM links l"
+            "SELECT l.crm_id, l.version, l.gone_at, l.doubt_at, l.doubt_events, a.known, a.shape, a.hashes FROM links l"
             " LEFT JOIN accepted a ON a.link = l.id AND a.mapping = ?"
             " WHERE l.record = ? AND l.destination = ? AND l.object = ?",
             (mapping, record, destination, obj),
         ).fetchone()
         if row is None:
             return LinkView()
-        crm_id, version, gone_at, doubt_at, known, shape, hashes = row
+        crm_id, version, gone_at, doubt_at, doubt_events, known, shape, hashes = row
         accepted = Accepted(known=False) if shape is None else unpack_accepted(known, self._db.word(shape), hashes)
         return LinkView(
             crm_id=crm_id,
@@ -36,6 +40,7 @@ class Links:
             attempted=True,
             gone_at=gone_at,
             doubt_at=doubt_at,
+            doubt_events=tuple(json.loads(doubt_events or "[]")),
             accepted=accepted,
         )
 
@@ -47,12 +52,17 @@ class Links:
         return 0 if row is None else int(row[0])
 
     def mark(
-        self, record: int, destination: int, obj: int, mapping: int, during: Accepted, in_doubt_until: Instant | None
+        self, record: int, destination: int, obj: int, mapping: int, during: Accepted, until: Instant | None, event: int
     ) -> None:
-        """Put on disk that a request which can write is about to leave (S8)."""
+        """Put on disk that a request which can write is about to leave (S8), until when it may, and for which event."""
         link = self._ensure(record, destination, obj)
-        if in_doubt_until is not None:
-            self._db.conn.execute("UPDATE links SET doubt_at = ? WHERE id = ?", (in_doubt_until, link))
+        if until is not None:
+            crm_id, before = self._db.conn.execute(
+                "SELECT crm_id, doubt_events FROM links WHERE id = ?", (link,)
+            ).fetchone()
+            events = [one for one in json.loads(before or "[]") if one != event] + [event]
+            kept = json.dumps(events[-_DOUBTS:]) if crm_id is None else None
+            self._db.conn.execute("UPDATE links SET doubt_at = ?, doubt_events = ? WHERE id = ?", (until, kept, link))
         self._put_accepted(link, mapping, during)
 
     def change(
@@ -73,7 +83,7 @@ class Links:
             return []
         link = self._ensure(record, destination, obj)
         if change.certain:
-            conn.execute("UPDATE links SET doubt_at = NULL WHERE id = ?", (link,))
+            conn.execute("UPDATE links SET doubt_at = NULL, doubt_events = NULL WHERE id = ?", (link,))
         if change.doubt_at is not None:
             conn.execute("UPDATE links SET doubt_at = ? WHERE id = ?", (change.doubt_at, link))
         if change.unlink:
@@ -139,15 +149,16 @@ class Links:
         ).fetchone()
         return ParentView(None, coming=coming is not None)
 
-    def orphan(self, record: int, destination: int, mapping: int, parents: Sequence[tuple[str, str, Record]]) -> bool:
-        """Remember the parents that had no link; tell whether one of them got it meanwhile."""
+    def orphan(self, record: int, destination: int, mapping: int, parents: Sequence[MissingParent]) -> bool:
+        """Remember the parents that could not be linked to; tell whether one of them can be meanwhile."""
         db, came = self._db, False
-        for _relation, object_name, parent in parents:
-            obj, number = db.name_id(object_name), db.record_id(db.record_key(parent))
-            if db.conn.execute(
-                "SELECT 1 FROM links WHERE record = ? AND destination = ? AND object = ? AND crm_id IS NOT NULL",
+        for parent in parents:
+            obj, number = db.name_id(parent.object), db.record_id(db.record_key(parent.record))
+            row = db.conn.execute(
+                "SELECT crm_id FROM links WHERE record = ? AND destination = ? AND object = ?",
                 (number, destination, obj),
-            ).fetchone():
+            ).fetchone()
+            if row is not None and row[0] not in (None, parent.tried):
                 came = True
             else:
                 db.conn.execute(

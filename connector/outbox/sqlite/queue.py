@@ -158,6 +158,12 @@ class SqliteQueue:
                 return None
             return StoredCall(row[0], unpack_call(row[3], self._db.word(row[1]), row[2]))
 
+    def stored(self, event_id: int) -> StoredCall | None:
+        """Return a stored call; None when it is pruned."""
+        with self._db.read() as conn:
+            row = conn.execute("SELECT source, received_at, call FROM events WHERE id = ?", (event_id,)).fetchone()
+            return None if row is None else StoredCall(event_id, unpack_call(row[2], self._db.word(row[0]), row[1]))
+
     def parents(self, destination: str, wanted: Sequence[tuple[str, str, Record]]) -> Sequence[ParentView]:
         """Look up parents, given as (mapping, object, record)."""
         with self._db.read():
@@ -203,11 +209,11 @@ class SqliteQueue:
     def _take(self, take: Take, now: Instant) -> bool:
         db, conn = self._db, self._db.conn
         row = conn.execute(
-            "SELECT record, mapping FROM deliveries WHERE id = ? AND state = 0", (take.delivery_id,)
+            "SELECT record, mapping, event FROM deliveries WHERE id = ? AND state = 0", (take.delivery_id,)
         ).fetchone()
         if row is None:
             return False
-        record, mapping = row
+        record, mapping, event = row
         destination, obj = db.name_id(take.destination), db.name_id(take.object)
         if self._links.version(record, destination, obj) != take.link_version:
             return False
@@ -222,7 +228,7 @@ class SqliteQueue:
         if take.removes:
             conn.execute("INSERT INTO removals VALUES (?, ?, ?)", (mapping, now, take.delivery_id))
         if take.during is not None:
-            self._links.mark(record, destination, obj, mapping, take.during, take.in_doubt_until)
+            self._links.mark(record, destination, obj, mapping, take.during, take.in_doubt_until, event)
         return True
 
     def _is_locked(self, record: int, mapping: int, keys: Sequence[bytes]) -> bool:
@@ -281,6 +287,17 @@ class SqliteQueue:
         """Remove events whose time has passed, one small step."""
         return self._pruning.step(now, keep, limit)
 
+    def clamp(self, mappings: Iterable[str], latest: Instant) -> None:
+        """Nothing waits for longer than that."""
+        with self._db.write() as conn:
+            for mapping in mappings:
+                for priority in Priority:
+                    conn.execute(
+                        f"UPDATE deliveries SET due_at = ? WHERE mapping = ? AND priority = ? AND state = {PENDING}"
+                        " AND due_at > ?",
+                        (latest, self._db.find_name(mapping), priority, latest),
+                    )
+
     def shift(self, by: Millis, now: Instant) -> None:
         """The time of day jumped: move what was planned on the old clock."""
         with self._db.write() as conn:
@@ -289,6 +306,7 @@ class SqliteQueue:
                 (by, min(now, now - by)),
             )
             conn.execute("UPDATE pauses SET until = until + ? WHERE until IS NOT NULL", (by,))
+            conn.execute("UPDATE links SET doubt_at = doubt_at + ? WHERE doubt_at IS NOT NULL", (by,))
 
     def count(self, counts: Mapping[str, int], now: Instant) -> None:
         """Add to durable counters."""

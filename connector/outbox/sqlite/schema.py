@@ -63,7 +63,8 @@ _M001 = (
     # Copernica record ↔ CRM record, and what is in doubt about it.
     """CREATE TABLE links (
          id INTEGER PRIMARY KEY, destination INTEGER NOT NULL, object INTEGER NOT NULL, record INTEGER NOT NULL,
-         crm_id TEXT, version INTEGER NOT NULL DEFAULT 1, doubt_at INTEGER, gone_at INTEGER
+         crm_id TEXT, version INTEGER NOT NULL DEFAULT 1, doubt_at INTEGER, doubt_events TEXT,
+         gone_at INTEGER
        ) STRICT""",
     "CREATE UNIQUE INDEX links_record ON links (record, destination, object)",
     "CREATE INDEX links_crm ON links (crm_id, destination, object) WHERE crm_id IS NOT NULL",
