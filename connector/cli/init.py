@@ -9,7 +9,7 @@ from connector.cli import exits
 from connector.cli.check import examine_beside
 from connector.cli.workbench import give_up
 from connector.config.load import load
-from connector.crm.presets.facts import facts_of
+from connector.crm.presets.facts import facts_of, object_facts
 from connector.crm.presets.load import list_presets, load_preset
 from connector.crm.presets.model import Preset
 from connector.files.problem import ProblemsError
@@ -67,7 +67,8 @@ def init(
     target = object_name or next((name for name in told.objects if name.lower() in _PEOPLE), next(iter(told.objects)))
     if target not in told.objects:
         raise click.UsageError(f"the preset {preset} has no object {target!r}; try {', '.join(told.objects)}")
-    removals = [word for word in _WHAT_DELETES_DO if word == "ignore" or getattr(told.objects[target], word)]
+    facts = object_facts(told.objects[target])
+    removals = ["ignore", *sorted(facts.removals or ())]
     if on_delete not in removals:
         raise click.UsageError(f"the preset {preset} cannot {on_delete} a {target}; try {', '.join(removals)}")
     config_file, mapping_file = folder / "config.toml", folder / "mappings" / f"database-{database}.yaml"
@@ -82,7 +83,8 @@ def init(
             object_name=target,
             on_delete=on_delete,
             known=told.objects[target].fields,
-            required=[field for field, facts in told.objects[target].fields.items() if facts.required],
+            required=sorted(facts.required),
+            matched=facts.match,
         ),
     }
     there = [file for file in files if file.exists()]

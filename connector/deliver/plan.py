@@ -6,13 +6,14 @@ from typing import TypeAlias
 
 from connector.crm.port import Association, Write
 from connector.domain.accepted import Difference, Hasher, compare
-from connector.domain.change import Change, Defect, MatchKey, Parent, Skip, WhenGone
+from connector.domain.change import Change, Defect, MatchKey, Parent, Skip, Verb, WhenGone
 from connector.domain.clock import HOUR, SECOND, Instant, Millis
 from connector.domain.delivery import DeliveryState
 from connector.domain.event import Event, EventType, NotUnderstood
 from connector.domain.record import Record
 from connector.mapping.port import Deliver, Mapping
 from connector.mapping.port import Write as WritePolicy
+from connector.outbox.erasure import erased_id
 from connector.outbox.port import Due, LinkChange, MissingParent, ParentView, StoredCall
 
 _PARENT_SOON: Millis = SECOND
@@ -70,6 +71,8 @@ class Knowledge:
 
 def decide(due: Due, mapping: Mapping, known: Knowledge, now: Instant) -> Decision:
     """Return what is to be done about a delivery whose time has come."""
+    if due.erases:
+        return erasure(due, mapping, known, now)
     event = known.decode(due.call)
     if isinstance(event, NotUnderstood):
         return Settle(due, DeliveryState.DEAD, f"not understood: {event.reason}")
@@ -155,6 +158,19 @@ def _doubtful_keys(due: Due, mapping: Mapping, change: Change, known: Knowledge)
             if isinstance(then, Change):
                 found.update(dict.fromkeys(key for key in then.match if key not in change.match))
     return tuple(found)
+
+
+def erasure(due: Due, mapping: Mapping, known: Knowledge, now: Instant) -> Decision:
+    """An operator erases a person: that CRM record goes, whatever the mapping says about deletes (S28)."""
+    crm_id = due.link.crm_id
+    if crm_id is None or erased_id(due.call.request.request, due.destination, due.object) != crm_id:
+        reason = "it is not linked any more, so nothing is left to erase"
+        return Settle(due, DeliveryState.SKIPPED, reason, LinkChange(forget=True) if crm_id is None else None)
+    waiting = _wait_for_certainty(due, known, now)
+    if waiting is not None:
+        return waiting
+    change = Change(destination=due.destination, object=due.object, record=Record.parse(due.record), verb=Verb.ERASE)
+    return _removal(due, mapping, change, known)
 
 
 def _write(due: Due, mapping: Mapping, change: Change, known: Knowledge, now: Instant) -> Decision:

@@ -14,7 +14,9 @@ from connector.domain.request import UnverifiedRequest
 
 _DEPTH: Final = 5  # a form that holds a URL that holds a message that holds base64 …
 _VIEWS: Final = 300  # of one call; only a body that is made to be awkward has more than a dozen
-_ADDRESS: Final = re.compile(r"[^\s<>()\[\]{},;:\"'\\@=&?/|]+@[^\s<>()\[\]{},;:\"'\\@=&?/|%]+\.[^\s<>()\[\]{},;:\"'\\@=&?/|%]+")
+_ADDRESS: Final = re.compile(
+    r"[^\s<>()\[\]{},;:\"'\\@=&?/|]+@[^\s<>()\[\]{},;:\"'\\@=&?/|%]+\.[^\s<>()\[\]{},;:\"'\\@=&?/|%]+"
+)
 _LONGEST_ADDRESS: Final = 320
 _JSON_ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|([\"\\/bfnrt]))")
 _JSON_SHORT: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
@@ -62,7 +64,7 @@ def addresses(text: str) -> frozenset[str]:
 
 
 def own_addresses(request: UnverifiedRequest) -> frozenset[str]:
-    """Return the addresses that a call gives its record: in fields (also as they were before), parameters, recipient."""
+    """Return the addresses that a call gives its record: in fields (before and after), parameters, recipient."""
     reading = read_body(request)
     if not isinstance(reading, Reading):
         return frozenset()

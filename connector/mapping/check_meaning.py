@@ -178,7 +178,7 @@ def _contents(draft: Draft) -> Iterator[Problem]:
         return
     for index, item in enumerate(model.match):
         for name in item:
-            if name not in model.set and name not in model.on_create_only:
+            if not any(path == name or path.startswith(f"{name}.") for path in (*model.set, *model.on_create_only)):
                 yield document.problem(
                     ("match", index, name),
                     "this field is never set, so what is made new would never be found again",

@@ -59,14 +59,17 @@ def records(
     on_delete: str = "ignore",
     known: Collection[str] = (),
     required: Collection[str] = (),
+    matched: Collection[str] | None = None,
 ) -> str:
     """Return a mapping file for a database or collection with these fields.
 
-    `known` are names of fields in the CRM, `required` those that a new record must have.
+    `known` are names of fields in the CRM, `required` those that a new record must have,
+    `matched` those by which one can be found (None: any).
     """
     spelt = {_plain(path): path for path in known}
     own = "profile.id" if origin == "database" else "subprofile.id"
-    told: dict[str, str] = {"copernica_id": own}
+    keeps_id = matched is None or "copernica_id" in matched
+    told: dict[str, str] = {"copernica_id": own} if keeps_id else {}
     left: list[str] = []
     for field in fields:
         usual = _MEANT.get(_plain(field))
@@ -79,7 +82,7 @@ def records(
             left.append(field)
     for path in required:
         told.setdefault(path, _required(path, told))
-    keys = ["copernica_id", *(["email"] if "email" in told else [])]
+    keys = [key for key in ("copernica_id", "email") if key in told and (matched is None or key in matched)]
     lines = [
         f"# Proposed by the connector for {origin} {scope}. Read it, mend it, then:",
         "# `connector check FILE`, and `connector preview FILE`.",
@@ -90,7 +93,11 @@ def records(
         "",
         "# How the CRM's record is recognised, in this order. Nobody is found by an empty value.",
         "match:",
-        "# `copernica_id` stands for a text field of yours that the CRM keeps the number in; without one, take it out.",
+        *(
+            ["# `copernica_id`: a text field of yours that keeps the number; without one, take it out."]
+            if keeps_id
+            else []
+        ),
         *(f"  - {key}: {told[key]}" for key in keys),
         "",
         "# CRM field: Copernica field.",

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
+from urllib.parse import urlencode
 
-from connector.domain.clock import Instant
-from connector.domain.record import Record
+from connector.domain.clock import SECOND, Instant
+from connector.domain.record import Record, RecordKind
+from connector.domain.request import UnverifiedRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,6 @@ class Found:
     events: frozenset[int]
     unproven: frozenset[int]
     seen: int
-    waiting_then: frozenset[int] = frozenset()
 
     @property
     def is_empty(self) -> bool:
@@ -41,7 +42,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class CrmRecord:
-    """A CRM record that a person's record is linked to. `event` is what `connector show` takes; None: nothing is sent."""
+    """A CRM record that a person's record is linked to. `event` is what `connector show` takes; None: none is made."""
 
     destination: str
     object: str
@@ -93,3 +94,29 @@ class Eraser(Protocol):
         `rewrite` writes a large file anew as well. Raises OutboxBusyError while one of the records is being sent.
         """
         ...
+
+
+_HEADER = "X-Erase"
+
+
+def placeholder(
+    record: Record | None, source: str, at: Instant, links: Sequence[tuple[str, str, str]]
+) -> UnverifiedRequest:
+    """Return what stands in the place of a call that is gone: a delete that holds IDs and nothing else.
+
+    `links` are the CRM records to erase, as (destination, object, CRM ID). `record` None: known by an address only.
+    """
+    values = {"type": "delete", "time": str(at // SECOND)}
+    if record is not None and record.kind is not RecordKind.RECIPIENT:
+        scope = "database" if record.kind is RecordKind.PROFILE else "collection"
+        values |= {str(record.kind): record.id, scope: record.scope}
+    headers = [("Content-Type", "application/x-www-form-urlencoded")]
+    headers += [(_HEADER, f"{destination}/{obj}={crm_id}") for destination, obj, crm_id in links]
+    return UnverifiedRequest(source, "POST", "/", tuple(headers), urlencode(values).encode(), at, "", True)
+
+
+def erased_id(call: UnverifiedRequest, destination: str, object_name: str) -> str | None:
+    """Return the CRM ID that an operator's erasure is about."""
+    prefix = f"{destination}/{object_name}="
+    found = (value for name, value in call.headers if name == _HEADER and value.startswith(prefix))
+    return next((value.removeprefix(prefix) for value in found), None)

@@ -208,6 +208,7 @@ class Due:
     due_at: Instant
     changed_at: Instant
     link: LinkView
+    erases: bool = False  # an operator erases a person: see `connector.outbox.erasure`
 
 
 @dataclass(frozen=True, slots=True)

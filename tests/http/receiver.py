@@ -169,7 +169,7 @@ class Receiver:
     def lines(self, event: str) -> list[dict[str, Any]]:
         """Return its log's lines about something."""
         found = []
-        for line in self._log.read_text().splitlines():
+        for line in self._log.read_text().split("\n")[:-1]:  # the last one may be half written
             if line.startswith("{"):
                 value = json.loads(line)
                 if value.get("event") == event:

@@ -1,5 +1,6 @@
 """Calls that came while DNS was silent: kept, and judged when it speaks (S32)."""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from connector.outbox.sqlite.inbox import SqliteInbox
 from connector.receive.committer import Committer
 from connector.receive.door import Door, Timing
 from connector.receive.unproven import Prover
+from tests.http.receiver import wait_for
 from tests.support.clock import ManualClock
 from tests.support.signing import SOURCE, signed_request, signing_key
 
@@ -195,3 +197,35 @@ def test_a_type_that_is_declined_is_not_kept_once_it_is_proven(tmp_path: Path) -
     world.committer.stop()
     assert world.rows("SELECT count(*) FROM events") == [(0,)]
     assert world.rows("SELECT value FROM counters WHERE name = 'declined.shop.open'") == [(1,)]
+
+
+def test_one_process_at_a_time_looks_through_them(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While another one holds the lock, nothing is judged here; when it is gone, it is."""
+    import fcntl
+
+    from connector.receive import unproven
+
+    monkeypatch.setattr(unproven, "_FIRST_PAUSE", 10)
+    world.door.take(signed(world, "a"))
+    world.keys.speak()
+    with (tmp_path / "prover").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        asked, turns = world.keys.asked, threading.Semaphore(0)
+        flock = fcntl.flock
+
+        def watched(handle: Any, how: int) -> None:
+            try:
+                flock(handle, how)
+            finally:
+                turns.release()
+
+        monkeypatch.setattr(unproven.fcntl, "flock", watched)
+        world.prover.start()
+        for _ in range(5):
+            assert turns.acquire(timeout=20)
+        assert world.keys.asked == asked
+    wait_for(lambda: world.keys.asked > asked, "it is asked again")
+    world.prover.stop()
+    assert world.rows("SELECT count(*) FROM events") == [(1,)]

@@ -104,4 +104,5 @@ class SimQueue(SqliteQueue):
         settled = super().settle(settlements, now)
         for one, fate in zip(settlements, settled, strict=True):
             self._world.watch.on_settled(one, fate)
+        self._world.watch.after_settle(settlements)
         return settled

@@ -27,7 +27,7 @@ def facts_of(config: Config) -> CrmObjects:
         objects = presets[destination].objects
         if name not in objects:
             raise UnknownToCrmError("object", name, tuple(objects))
-        return _facts(objects[name])
+        return object_facts(objects[name])
 
     return look
 
@@ -38,7 +38,8 @@ def _match(told: Object) -> frozenset[str] | None:
     return frozenset(key for each in keys for key in each) if keys and all(keys) else None
 
 
-def _facts(told: Object) -> ObjectFacts:
+def object_facts(told: Object) -> ObjectFacts:
+    """Return what is known of one object of a preset."""
     fields = {name: _TYPES.get(facts.type) for name, facts in told.fields.items()}
     return ObjectFacts(
         fields=None if told.open else fields,

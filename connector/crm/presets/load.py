@@ -227,5 +227,12 @@ def schema() -> dict[str, Any]:
             each["properties"]["capture"]["additionalProperties"] = {
                 "anyOf": [{"type": "string"}, {"$ref": "#/$defs/Capture"}]
             }
+    for each in definitions.values():
+        if each is not definitions["Rule"]:
+            each.pop("required", None)  # it may stand in the preset, or the object, that is built on
+        for key in each.get("properties", {}).values():
+            if isinstance(key.get("additionalProperties"), dict):
+                key["additionalProperties"] = {"anyOf": [key["additionalProperties"], {"type": "null"}]}
+    found.pop("required")
     found["title"] = "A preset of the connector: a CRM described as data"
     return found

@@ -155,7 +155,9 @@ class Batches(Section):
 class FieldFacts(Section):
     """What is known of a field of the CRM's."""
 
-    type: Literal["text", "number", "integer", "boolean", "date", "datetime", "email", "list", "object", "any"] = "any"
+    type: Literal["text", "number", "integer", "boolean", "date", "datetime", "email", "list", "object", "any"] = Field(
+        "any", description="what `check` holds mappings to, when the object is not `open`"
+    )
     required: bool = Field(False, description="a new record cannot do without it")
     choices: tuple[str, ...] = Field((), description="the only values it can have")
 
@@ -214,14 +216,14 @@ class Object(Section):
 class Bearer(Section):
     """`Authorization: Bearer TOKEN`."""
 
-    type: Literal["bearer"]
+    type: Literal["bearer"] = Field(description="`Authorization: Bearer TOKEN`")
     secret: str = Field("token", description="name of the secret")
 
 
 class HeaderAuth(Section):
     """A token in a header of any name, with any prefix."""
 
-    type: Literal["header"]
+    type: Literal["header"] = Field(description="a token in a header")
     name: str = Field("Authorization", description="the header")
     prefix: str = Field("", description="what stands before the token, its blank included")
     secret: str = Field("token", description="name of the secret")
@@ -230,7 +232,7 @@ class HeaderAuth(Section):
 class Basic(Section):
     """HTTP Basic."""
 
-    type: Literal["basic"]
+    type: Literal["basic"] = Field(description="HTTP Basic")
     username: str = Field(description="template: {settings.x} or text")
     secret: str | None = Field("password", description="name of the secret; null: an empty password")
     secret_as_username: bool = Field(False, description="the secret is the user name, as some APIs have it")
@@ -239,14 +241,14 @@ class Basic(Section):
 class NoAuth(Section):
     """Nothing at all."""
 
-    type: Literal["none"]
+    type: Literal["none"] = Field(description="nothing at all")
 
 
 class OAuth2(Section):
     """Tokens from a token address, kept in the state folder and renewed by themselves."""
 
-    type: Literal["oauth2"]
-    grant: Literal["client_credentials", "refresh_token", "jwt_bearer"]
+    type: Literal["oauth2"] = Field(description="tokens from a token address")
+    grant: Literal["client_credentials", "refresh_token", "jwt_bearer"] = Field(description="the way to a token")
     token_url: str = Field(description="template; https, except on loopback")
     client_id: str = Field("{settings.client_id}", description="template")
     client_secret: str | None = Field("client_secret", description="name of the secret")
@@ -282,21 +284,21 @@ class Connection(Section):
     base_url: str | None = Field(None, description="template: https://{settings.host}/api; none: the user gives it")
     auth: Auth = Field(description="how requests are authenticated")
     headers: dict[str, str] = Field(default_factory=dict, description="with every request; templates")
-    timeouts: Timeouts = Timeouts()
+    timeouts: Timeouts = Field(Timeouts(), description="seconds")
     max_answer: int = Field(4 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024, description="bytes, after decompression")
 
 
 class RateLimit(Section):
     """At most `cost` units in each `seconds`."""
 
-    cost: int = Field(ge=1)
-    seconds: float = Field(gt=0)
+    cost: int = Field(ge=1, description="units; a request is one unless its step says another `cost`")
+    seconds: float = Field(gt=0, description="in so many seconds")
 
 
 class PresetLimits(Section):
     """What the CRM allows us."""
 
-    rates: tuple[RateLimit, ...] = ()
+    rates: tuple[RateLimit, ...] = Field((), description="all of them hold at once")
     concurrency: int = Field(8, ge=1, le=256, description="requests at the same time")
     per_day: int | None = Field(None, ge=1, description="units a day")
 
@@ -304,7 +306,7 @@ class PresetLimits(Section):
 class Reset(Section):
     """A header that says when to come back."""
 
-    header: str
+    header: str = Field(description="its name")
     form: Literal["auto", "seconds", "milliseconds", "http-date", "epoch", "epoch-ms", "iso"] = Field(
         "auto", description="auto: seconds or an HTTP date, as Retry-After has it"
     )
@@ -313,7 +315,7 @@ class Reset(Section):
 class Left(Section):
     """A header that says what is left of a limit, for `doctor`."""
 
-    header: str
+    header: str = Field(description="its name")
     says: str = Field(description="what it counts, such as: calls left today")
 
 
@@ -334,7 +336,9 @@ class AskedSecret(Section):
 class Verified(Section):
     """How anybody knows that the preset is right."""
 
-    how: Literal["live server", "vendor's description", "documents only", "not verified"]
+    how: Literal["live server", "vendor's description", "documents only", "not verified"] = Field(
+        description="against what it was tried"
+    )
     on: dt.date = Field(description="the date")
     notes: str = Field("", description="what was and what was not")
 
@@ -349,8 +353,8 @@ class Preset(Section):
     )
     settings: dict[str, Asked] = Field(default_factory=dict, description="values that the user gives")
     secrets: dict[str, AskedSecret] = Field(default_factory=dict, description="secrets that the user gives")
-    connection: Connection
-    limits: PresetLimits = PresetLimits()
+    connection: Connection = Field(description="how to get there")
+    limits: PresetLimits = Field(PresetLimits(), description="what the CRM allows us")
     resets: tuple[Reset, ...] = Field((Reset(header="Retry-After"),), description="the first that is there counts")
     left: tuple[Left, ...] = Field((), description="headers that `doctor` shows")
     rules: tuple[Rule, ...] = Field((), description="what answers mean; behind them come the defaults")
@@ -367,6 +371,6 @@ class Preset(Section):
         ),
         description="JSON paths of the text that tells what is wrong",
     )
-    values: Values = Values()
+    values: Values = Field(Values(), description="how values are written")
     examine: tuple[Examine, ...] = Field((), description="what `doctor` asks first")
     objects: dict[str, Object] = Field(description="the kinds of records", min_length=1)

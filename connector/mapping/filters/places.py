@@ -1,6 +1,6 @@
 """Filters on countries, languages and postal codes.
 
-The names come from two small data files: the ISO codes with their Dutch and English names, taken from Unicode CLDR 47
+The names come from two small data files: the ISO codes with their Dutch and English names, taken from Unicode CLDR
 through Babel 2.18. Babel itself would do, but weighs 30 MB for two tables that change once in years; country
 packages have no Dutch names, or translate through gettext catalogues.
 """

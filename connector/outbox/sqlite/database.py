@@ -73,6 +73,7 @@ class Database:
         )
         conn.execute("PRAGMA foreign_keys = OFF")
         conn.execute("PRAGMA temp_store = MEMORY")
+        conn.execute("PRAGMA secure_delete = ON")  # what is removed is overwritten, not only forgotten
         return conn
 
     def _open_readonly(self, path: Path | None) -> sqlite3.Connection:
@@ -139,6 +140,20 @@ class Database:
             finally:
                 if self.conn.in_transaction:
                     self.conn.execute("COMMIT")
+
+    def truncate(self, *, patience: float) -> bool:
+        """Bring the WAL into the file and empty it; tell whether nobody was in the way for `patience` seconds."""
+        with translated(self.path), self._lock.held(self.busy_timeout):
+            self.conn.execute(f"PRAGMA busy_timeout = {round(patience * 1000)}")
+            try:
+                return int(self.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]) == 0
+            finally:
+                self.conn.execute(f"PRAGMA busy_timeout = {round(self.busy_timeout * 1000)}")
+
+    def rewrite(self) -> None:
+        """Write the whole file anew (VACUUM): no remains are left between its rows. Holds all writers up meanwhile."""
+        with translated(self.path), self._lock.held(self.busy_timeout):
+            self.conn.execute("VACUUM")
 
     # ── names and records ───────────────────────────────────────────────────────────────────────────────────────────
 

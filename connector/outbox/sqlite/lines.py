@@ -18,6 +18,7 @@ class Flag(IntFlag):
     EACH = 4  # its mapping delivers each event
     DELETE = 8
     RELEASED = 32  # a person looked at it: the mass-delete guard lets it pass
+    ERASE = 64  # an operator erases a person: the linked CRM record is removed whatever the mapping says (S28)
     AGAIN = 16  # a doubt arose while it was leased: once settled, it goes again
 
 

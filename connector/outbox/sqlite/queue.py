@@ -124,6 +124,7 @@ class SqliteQueue:
                     due_at=due_at,
                     changed_at=changed,
                     link=self._links.view(record, ids[0], ids[1], number),
+                    erases=bool(flags & Flag.ERASE),
                 )
             )
         return found

@@ -1,7 +1,5 @@
 """From events to deliveries: which mappings take an event, and what its coming does to the older ones of its lines."""
 
-import hashlib
-
 from connector.domain.clock import Instant
 from connector.domain.event import Event, NotUnderstood
 from connector.outbox.port import EventState, Route, Routed, Router, StoredCall
@@ -9,6 +7,7 @@ from connector.outbox.sqlite.codec import unpack_call
 from connector.outbox.sqlite.database import Database
 from connector.outbox.sqlite.inbox import coarse_rank, type_number
 from connector.outbox.sqlite.lines import HELD, LEASED, PENDING, SUPERSEDED, Flag, Lines
+from connector.outbox.sqlite.tombstones import Tombstones
 
 
 class Routing:
@@ -17,6 +16,7 @@ class Routing:
     def __init__(self, db: Database, lines: Lines) -> None:
         self._db = db
         self._lines = lines
+        self._tombstones = Tombstones(db)
 
     def route(self, now: Instant, limit: int, router: Router) -> Routed:
         """Let the router decide outside a transaction, then keep what it says, event by event in order of arrival."""
@@ -25,7 +25,9 @@ class Routing:
             return Routed()
         decisions = [(call.event_id, router(call)) for call in calls]
         total = [0, 0, 0, 0]
+        refused = 0
         with self._db.write() as conn:
+            has_erased = self._tombstones.exist()
             for event_id, decision in decisions:
                 if isinstance(decision, NotUnderstood):
                     state, note = EventState.NOT_UNDERSTOOD, decision.reason
@@ -39,12 +41,17 @@ class Routing:
                 total[0] += 1
                 if isinstance(decision, NotUnderstood):
                     continue
+                if has_erased and self._tombstones.refuse(event_id, decision[0], now):
+                    refused += 1
+                    continue
                 self._describe(event_id, decision[0])
                 for route in decision[1]:
                     made, superseded, revived = self._deliver(event_id, route, now)
                     total[1] += made
                     total[2] += superseded
                     total[3] += revived
+        if refused:
+            self._db.truncate(patience=0)  # no byte of an erased person stays in the WAL
         return Routed(*total)
 
     def _new(self, limit: int) -> list[StoredCall]:
@@ -146,6 +153,6 @@ class Routing:
 
     def _first_sight(self, route: Route, mapping: int, now: Instant) -> bool:
         """Whether an `each` line sees this happening for the first time (S31)."""
-        identity = hashlib.sha256(f"{mapping}\0{route.identity}".encode("utf-8", "surrogatepass")).digest()[:16]
+        identity = self._db.hasher.digest(f"{mapping}\0{route.identity}")
         done = self._db.conn.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (identity, now))
         return done.rowcount == 1

@@ -67,7 +67,6 @@ class Search:
         """See `connector.outbox.erasure.Eraser.find`."""
         conn = self._db.conn
         seen = int(conn.execute("SELECT value FROM counters WHERE name = 'event'").fetchone()[0])
-        waiting = frozenset(row[0] for row in conn.execute("SELECT id FROM unproven"))
         records, named = _Records(), frozenset[str]()
         if person.record is not None:
             records.add(self._db.record_key(person.record))
@@ -87,7 +86,6 @@ class Search:
             events=frozenset(kept.call.event_id for kept in calls if not kept.is_unproven),
             unproven=frozenset(kept.call.event_id for kept in calls if kept.is_unproven),
             seen=seen,
-            waiting_then=waiting,
         )
 
     def later(self, found: Found) -> list[Kept]:

@@ -1,0 +1,124 @@
+"""Calls that wait without a thread: the loop goes on with others, and comes back when the outbox has answered.
+
+A thread for each call costs more in handing the interpreter from one to the next than the call itself: with sixteen of
+them, the receiver spent two thirds of its time on that. Here a call is a greenlet in the loop's own thread, and only
+what really waits for something (the commit, DNS) is done in another thread.
+"""
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any, TypeVar
+
+from greenlet import getcurrent, greenlet
+
+from connector.receive.committer import LockSignal, Signal
+
+T = TypeVar("T")
+
+
+class Switchboard:
+    """Belongs to the thread that calls `open`: the loop. It watches `fileno` and calls `resume` when that is readable."""
+
+    def __init__(self) -> None:
+        self._handle = -1
+        self._loop: int | None = None
+        self._hub: greenlet = getcurrent()
+        self._ready: deque[_Waiting] = deque()
+        self._waiting: dict[_Waiting, float] = {}
+        self._done: dict[greenlet, Callable[[Any], None]] = {}
+        self._called = False
+
+    def open(self) -> None:
+        """Make the calling thread the loop's; after the fork."""
+        self._handle = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._loop = threading.get_ident()
+        self._hub = getcurrent()
+
+    def fileno(self) -> int:
+        """Return the handle that becomes readable when a call can go on."""
+        return self._handle
+
+    # ── in the loop ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def run(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
+        """Begin `work`; return when it has ended or waits. `done` gets its result, in the loop. It may not raise."""
+        call = greenlet(work, self._hub)
+        self._done[call] = done
+        self._go(call)
+
+    def resume(self, _handle: object = None) -> None:
+        """Go on with the calls that have what they waited for."""
+        os.eventfd_read(self._handle)
+        self._called = False  # before looking: who comes after this calls again
+        while self._ready:
+            waiting = self._ready.popleft()
+            waiting.is_set = True
+            if self._waiting.pop(waiting, None) is not None:
+                self._go(waiting.call, True)  # noqa: FBT003 - what its wait returns
+
+    def end_overdue(self) -> None:
+        """Let those go on that have waited for too long."""
+        if not self._waiting:
+            return
+        now = time.monotonic()
+        for waiting in [waiting for waiting, until in self._waiting.items() if until < now]:
+            del self._waiting[waiting]
+            self._go(waiting.call, False)  # noqa: FBT003 - the same
+
+    def _go(self, call: greenlet, *came: bool) -> None:
+        result = call.switch(*came)
+        if call.dead:
+            self._done.pop(call)(result)
+
+    # ── in a call, or in any thread ─────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this is one of the loop's calls."""
+        return threading.get_ident() == self._loop and getcurrent() is not self._hub
+
+    def signal(self) -> Signal:
+        """Return something to wait for: by leaving the loop to others, or in a thread of its own as threads do."""
+        return _Waiting(self) if self.is_here else LockSignal()
+
+    def aside(self, executor: Executor, work: Callable[[], T]) -> T:
+        """Do in another thread what may take long, when it is one of the loop's calls that asks for it."""
+        if not self.is_here:
+            return work()
+        future, signal = executor.submit(work), self.signal()
+        future.add_done_callback(lambda _: signal.set())
+        signal.wait(float("inf"))
+        return future.result()
+
+    def _wait(self, waiting: "_Waiting", timeout: float) -> bool:
+        self._waiting[waiting] = time.monotonic() + timeout
+        return bool(self._hub.switch())
+
+    def _call(self, waiting: "_Waiting") -> None:
+        self._ready.append(waiting)
+        if not self._called:
+            self._called = True
+            os.eventfd_write(self._handle, 1)
+
+
+class _Waiting:
+    """See `connector.receive.committer.Signal`."""
+
+    __slots__ = ("_board", "call", "is_set")
+
+    def __init__(self, board: Switchboard) -> None:
+        self._board = board
+        self.call = getcurrent()
+        self.is_set = False
+
+    def wait(self, timeout: float) -> bool:
+        """Leave the loop to others until `set`, or for about `timeout` seconds."""
+        return self.is_set or self._board._wait(self, timeout)  # noqa: SLF001 - two halves of one thing
+
+    def set(self) -> None:
+        """End the wait; from any thread."""
+        self._board._call(self)  # noqa: SLF001 - the same

@@ -1,0 +1,212 @@
+"""What must hold at every moment. It sees what leaves the house and what the CRM commits, and knows the calls."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from connector.deliver.work import Job
+from connector.domain.delivery import DeliveryState
+from connector.outbox.port import Settled, Settlement
+from tests.simulation.calls import Call
+from tests.simulation.crm import Request, Row
+from tests.simulation.kernel import Divergence
+from tests.simulation.model import SHARED, wanted
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+_REQUESTS_AT_MOST = 150  # for one delivery: probes of an outage rotate, but one record may be alone
+_FREE = ("throttled", "unauthorised", "not-sent")
+_NOT_FINE = ("retry", "ambiguous", "unreachable", *_FREE)
+_PROVEN_FOR = 5 * 60_000
+_GUARD_LIMIT = 3
+
+
+class Watch:
+    """Raises Divergence where a promise is broken."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.newest: dict[tuple[str, str], tuple[int, int]] = {}
+        self.certain: dict[tuple[str, str], dict[str, Any]] = {}
+        self.each: Counter[int] = Counter()
+        self.each_allowed: Counter[int] = Counter()
+        self.requests: Counter[int] = Counter()
+        self.removals: list[tuple[int, str, int]] = []
+        self.links: dict[tuple[str, str], str] = {}
+        self.had: dict[tuple[str, str], set[str]] = {}
+        self.deleted_by_person: set[tuple[str, str]] = set()
+        self.exact: set[str] = set()
+        self.fine_at: int | None = None
+        self.jumped_at = -1
+
+    def diverge(self, what: str) -> None:
+        raise Divergence(what)
+
+    def call(self, event: int) -> Call:
+        if event not in self.world.events:
+            self.diverge(f"event {event} is sent, and nobody ever sent it to us")
+        return self.world.events[event]
+
+    # ── what leaves ──
+
+    def at_gate(self, request: Request) -> None:
+        """The gate has just let a request pass."""
+        leased = request.leased
+        due = leased.attempt.due
+        call = self.call(due.call.event_id)
+        row = self.world.db.conn.execute("SELECT state, lease FROM deliveries WHERE id = ?", (due.delivery_id,)).fetchone()
+        if row is None or row[0] != DeliveryState.LEASED or row[1] != leased.lease:
+            self.diverge(f"S21: {request.kind} for event {call.record} leaves without its lease: {row}")
+        self.requests[due.delivery_id] += 1
+        if self.requests[due.delivery_id] > _REQUESTS_AT_MOST:
+            self.diverge(f"delivery {due.delivery_id} of {call.record}: more than {_REQUESTS_AT_MOST} requests")
+        key = (due.mapping, call.record)
+        write = leased.attempt.write
+        is_needless = (
+            request.kind == "update"
+            and write.crm_id is not None
+            and not due.forced
+            and not write.associations
+            and self.certain.get(key) == wanted(due.object, call)
+            and due.mapping != "clicks"
+        )
+        if is_needless:
+            self.diverge(f"S9: event {due.call.event_id} of {call.record} is sent, and brings nothing new")
+        if request.writes:
+            self.certain.pop(key, None)
+        if request.kind == "erase" and not due.released:
+            self._guard(due.mapping, due.delivery_id)
+
+    def _guard(self, mapping: str, delivery: int) -> None:
+        now = self.world.kernel.clock.now()
+        self.removals.append((now, mapping, delivery))
+        if mapping not in ("customers", "clients") or not self.world.weather.strict_guard:
+            return
+        recent = {d for at, m, d in self.removals if m == mapping and abs(now - at) < 59 * 60_000}
+        if len(recent) > _GUARD_LIMIT:
+            self.diverge(f"S20: {len(recent)} removals within the hour pass the guard of {mapping}")
+
+    # ── what the CRM commits ──
+
+    def on_commit(self, request: Request, row: Row | None, *, late: bool) -> None:
+        """The CRM is about to do this. `late`: it left after a stop, when its lease had ended (S21)."""
+        due = request.leased.attempt.due
+        event = due.call.event_id
+        call = self.call(event)
+        self.world.kernel.counts[f"commit {request.kind}"] += 1
+        if due.mapping == "clicks":
+            self._each(event, call)
+            return
+        self._order(request, event, call, late=late)
+        self._content(request, call, row)
+        if request.kind == "create" and not late:
+            self._double(request, call)
+
+    def _each(self, event: int, call: Call) -> None:
+        self.each[event] += 1
+        if self.each[event] > 1 + self.each_allowed[event]:
+            self.diverge(f"S2: click {event} of {call.record} is counted {self.each[event]} times, nothing was in doubt")
+
+    def _order(self, request: Request, event: int, call: Call, *, late: bool) -> None:
+        key = (request.leased.attempt.due.mapping, call.record)
+        place = (call.rank, event)
+        newest = self.newest.get(key)
+        if newest is not None and place < newest and not late and call.record not in self.exact:
+            self.diverge(f"S3: {request.kind} of event {event} reaches the CRM after event {newest[1]} of {call.record}")
+        if newest is None or place > newest:
+            self.newest[key] = place
+
+    def _content(self, request: Request, call: Call, row: Row | None) -> None:
+        obj = request.object
+        want = wanted(obj, call)
+        if request.kind == "erase":
+            if want is not None:
+                self.diverge(f"{obj} of {call.record} is erased for an event that is no delete")
+            return
+        if request.kind == "associate":
+            return
+        if want is None:
+            self.diverge(f"{obj} of {call.record} is written for a delete")
+            return
+        for name, value in request.fields.items():
+            if (value if value is not None else "") != want.get(name):
+                self.diverge(f"{obj}.{name} of {call.record} is sent as {value!r}, and is {want.get(name)!r}")
+        owner = None if row is None else row.fields.get({"contacts": "pid", "deals": "sid", "letters": "lid"}[obj])
+        if owner is not None and owner != call.id and not {owner, call.id} <= SHARED:
+            self.diverge(f"S11: {call.record} is written into the {obj} of {owner}")
+
+    def _double(self, request: Request, call: Call) -> None:
+        obj = request.object
+        for row in self.world.store.live(obj):
+            if row.maker == "person":
+                continue
+            if row.maker == call.record and call.id not in SHARED:
+                self.diverge(f"S22: a second {obj} is created for {call.record}: {row.id} is there")
+            email = request.fields.get("email")
+            if email and row.fields.get("email") == email and row.writers["email"] == "us":
+                self.diverge(f"S11: a second {obj} is created with one e-mail address: {row.id} ({row.maker}), {call.record}")
+
+    def committed(self, request: Request, crm_id: str) -> None:
+        """The CRM has done it."""
+        call = self.call(request.leased.attempt.due.call.event_id)
+        if request.leased.attempt.due.mapping == "clicks":
+            return
+        place = (request.object, call.record)
+        if request.kind == "erase":
+            self.links.pop(place, None)
+        else:
+            self.links[place] = crm_id
+            self.had.setdefault(place, set()).add(crm_id)
+
+    # ── what is settled ──
+
+    def on_settled(self, settlement: Settlement, fate: Settled) -> None:
+        kind = settlement.outcome or "none"
+        self.world.kernel.counts[f"outcome {kind}{'' if fate is Settled.DONE else ' (' + fate.value + ')'}"] += 1
+        row = self.world.db.conn.execute(
+            "SELECT d.event, n.name FROM deliveries d JOIN names n ON n.id = d.mapping WHERE d.id = ?",
+            (settlement.delivery_id,),
+        ).fetchone()
+        if row is None:
+            return
+        event, mapping = row
+        call = self.call(event)
+        key = (mapping, call.record)
+        if settlement.counted and kind in _FREE:
+            self.diverge(f"S23: {kind} costs {call.record} an attempt")
+        clock = self.world.kernel.clock
+        proven = self.fine_at is not None and clock.true - self.fine_at <= _PROVEN_FOR
+        if settlement.counted and not proven and self.jumped_at < (self.fine_at or 0):
+            self.diverge(f"S23: {kind} costs {call.record} an attempt while nothing shows that the CRM works")
+        if fate is not Settled.DONE or kind in ("ambiguous", "retry"):
+            self.each_allowed[event] += 1
+        if fate is Settled.DONE and settlement.state is DeliveryState.DELIVERED:
+            self.certain[key] = wanted(settlement.object, call) or {}
+        else:
+            self.certain.pop(key, None)
+
+    def after_settle(self, settlements: Sequence[Settlement]) -> None:
+        if any(one.outcome is not None and one.outcome not in _NOT_FINE for one in settlements):
+            self.fine_at = self.world.kernel.clock.true
+
+    def on_death(self, *jobs: Sequence[Job]) -> None:
+        """Whoever dies may have had answers: what it had under way is in doubt."""
+        for job in (job for some in jobs for job in some):
+            for leased in job.leased:
+                self.each_allowed[leased.attempt.due.call.event_id] += 1
+
+    # ── what people do ──
+
+    def on_replayed(self, events: Sequence[int], what: str) -> None:
+        for event in events:
+            self.each_allowed[event] += 1
+            if what == "exact" and event in self.world.events:
+                self.exact.add(self.world.events[event].record)
+
+    def on_person_deletes(self, obj: str, row: Row) -> None:
+        self.deleted_by_person |= {place for place, ids in self.had.items() if place[0] == obj and row.id in ids}
+        if row.maker != "person":
+            self.deleted_by_person.add((obj, row.maker))
