@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 JOBS   ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test kills check format wheel clean
+.PHONY: help setup demo test kills commits real-servers check format wheel clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ test: setup ## the whole suite
 
 kills: setup ## kill -9 of receiver and deliverer, a hundred times at random: nothing lost (ARGS="--kills 100 --seed 1")
 	@$(BIN)/python -m tests.torture.kills $(ARGS)
+
+real-servers: setup ## install Tryton and Kinto apart (.venv-tryton, .venv-kinto): then `make test` runs against them, too
+	@$(BIN)/python -m tests.real.install $(ARGS)
 
 check: setup ## lint, types and layers
 	@$(BIN)/ruff check .

@@ -17,10 +17,10 @@ from connector.http.worker import sent_headers
 real_parts = receiving.parts
 
 
-def parts(config, sources, clock):
-    made = real_parts(config, sources, clock)
+def parts(config, sources, clock, board):
+    made = real_parts(config, sources, clock, board)
     (source,) = sources.values()
-    find = receiving._keys(config, sources, clock)[source.name].find
+    find = receiving._keys(config, sources, clock, board)[source.name].find
     handle = made.app.view_functions["call"]
 
     def verify():

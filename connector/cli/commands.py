@@ -43,6 +43,8 @@ GROUPS: Mapping[str, Mapping[str, Entry]] = {
         "discard": Entry("discard:discard", "Throw away what is pending, held or dead."),
         "pause": Entry("pause:pause", "Send nothing to a destination, or for a mapping."),
         "resume": Entry("resume:resume", "End a pause."),
+        "erase": Entry("erase:erase", "Remove a person from the outbox, and on request from the CRM."),
+        "backup": Entry("backup:backup", "Copy the outbox while it is in use."),
     },
     "Try": {
         "demo": Entry("demo:demo", "Show the whole way on this machine, with a sample CRM."),

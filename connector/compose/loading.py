@@ -7,8 +7,9 @@ from pathlib import Path
 from connector.config.load import load
 from connector.config.model import Config, SecretRef
 from connector.config.sources import sources
+from connector.crm.presets.facts import facts_of
 from connector.domain.source import Source
-from connector.files.problem import Problem, ProblemsError
+from connector.files.problem import ProblemsError
 from connector.mapping.load import load_mappings
 from connector.mapping.port import MappingSet
 
@@ -29,22 +30,7 @@ def load_all(config_file: Path | None, env: Mapping[str, str], secret: Callable[
 
 
 def _mappings(config: Config) -> MappingSet:
-    found = load_mappings(config.mappings)
-    unknown = [
-        Problem(
-            str(config.mappings),
-            1,
-            1,
-            f"mapping {name}",
-            f"there is no destination `{mapping.destination}`",
-            f"one of: {', '.join(sorted(config.destinations)) or 'none is configured'}",
-        )
-        for name, mapping in found.mappings.items()
-        if mapping.destination not in config.destinations
-    ]
-    if unknown:
-        raise ProblemsError(unknown)
-    return found
+    return load_mappings(config.mappings, crm_objects=facts_of(config), sources=config.sources)
 
 
 def reload_mappings(loaded: Loaded) -> MappingSet | str:

@@ -54,6 +54,7 @@ class Engine:
     _guard: Guard = field(init=False)
     _health: dict[str, Health] = field(init=False)
     _in_flight: Counter[str] = field(init=False, default_factory=Counter)
+    _unsettled: list[Finished] = field(init=False, default_factory=list)
     _probing: set[str] = field(init=False, default_factory=set)
     _recovered_at: Millis = field(init=False, default=-_RECOVER_EVERY)
     _prune_at: Millis = field(init=False, default=0)
@@ -102,7 +103,7 @@ class Engine:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is in flight."""
-        return self.pool.busy == 0
+        return self.pool.busy == 0 and not self._unsettled
 
     def finish(self) -> None:
         """Settle what has come back, and nothing more."""
@@ -233,7 +234,7 @@ class Engine:
                 job = Job(destination.name, mapping.object, tuple(group[start : start + size]), send_by, is_probe)
                 self._in_flight[destination.name] += 1
                 if is_probe:
-                    self._probing |= {destination.name, f"{destination.name}/{mapping.object}"}
+                    self._probing |= set(_subjects(job))
                 self.pool.submit(job)
 
     def _take(self, attempt: Attempt, lease_until: Millis, in_doubt_until: Instant) -> Take:
@@ -265,21 +266,29 @@ class Engine:
     # ── what comes back ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def _settle_finished(self) -> bool:
-        finished = self.pool.finished()
-        if not finished:
+        for result in self.pool.finished():
+            self._in_flight[result.job.destination] -= 1
+            self._unsettled.append(result)
+        if not self._unsettled:
             return False
         now = self.clock.now()
-        paused = dict(self.queue.pauses(now))
         ended: list[tuple[Due, Settlement]] = []
-        for result in finished:
-            self._in_flight[result.job.destination] -= 1
+        for result in self._unsettled:
             healthy = self._health[result.job.destination].is_proven(now)
             for leased, outcome in zip(result.job.leased, result.outcomes, strict=True):
                 ended.append((leased.attempt.due, self._conclude(result, leased, outcome, now, healthy=healthy)))
-                self._weigh(result.job, outcome, now, paused)
+        # When our own store has trouble, the answers are kept and settled later: nothing is sent again for that.
         fates = self.queue.settle([settlement for _, settlement in ended], now)
+        finished, self._unsettled = self._unsettled, []
+        for result in finished:
+            if result.job.is_probe:
+                self._probing -= set(_subjects(result.job))
         for (due, settlement), fate in zip(ended, fates, strict=True):
             self._say(due, settlement, fate, now)
+        paused = dict(self.queue.pauses(now))
+        for result in finished:
+            for outcome in result.outcomes:
+                self._weigh(result.job, outcome, now, paused)
         return True
 
     def _conclude(
@@ -300,9 +309,7 @@ class Engine:
 
     def _weigh(self, job: Job, outcome: Outcome, now: Instant, paused: dict[str, Pause]) -> None:
         """Let the outcome speak for the destination: pause it, or end its pause."""
-        subjects = (job.destination, f"{job.destination}/{job.object}")
-        if job.is_probe:
-            self._probing -= set(subjects)
+        subjects = _subjects(job)
         standing = next((paused[s] for s in reversed(subjects) if s in paused and paused[s].by != "operator"), None)
         health = self._health[job.destination]
         pause = health.note(outcome, job.object, now, standing)
@@ -332,6 +339,11 @@ class Engine:
             reason=settlement.reason,
             again_in=settlement.due_at - now if settlement.due_at is not None else None,
         )
+
+
+def _subjects(job: Job) -> tuple[str, str]:
+    """What a pause that this job may end is about: the destination, or one object of it."""
+    return job.destination, f"{job.destination}/{job.object}"
 
 
 def _observe(decision: Decision) -> Decision:

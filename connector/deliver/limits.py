@@ -1,7 +1,8 @@
 """How fast a destination may be sent to: several rates at once, by the clock that cannot be set."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from connector.crm.port import Rate
 from connector.domain.clock import Clock, Millis
@@ -20,22 +21,29 @@ class Limiter:
         self._empty_at: list[float] = [0.0] * len(self._rates)
         self._lock = threading.Lock()
 
+    @contextmanager
+    def _levels(self) -> Iterator[list[float]]:
+        """Give the moments to read and to change; nobody else does meanwhile."""
+        with self._lock:
+            yield self._empty_at
+
     def reserve(self, cost: int) -> Millis:
         """Take `cost` and return how long to wait before sending."""
         if not self._rates:
             return 0
-        now = self._clock.elapsed()
-        with self._lock:
+        with self._levels() as empty_at:
+            now = self._clock.elapsed()
             wait = 0.0
             for i, rate in enumerate(self._rates):
-                empty_at = max(self._empty_at[i], now) + cost * rate.per / rate.cost
-                self._empty_at[i] = empty_at
-                wait = max(wait, empty_at - rate.per - now)
+                empty_at[i] = max(empty_at[i], now) + cost * rate.per / rate.cost
+                wait = max(wait, empty_at[i] - rate.per - now)
         return max(0, round(wait))
 
     def delay(self) -> Millis:
         """Return how long a request would have to wait now."""
-        now = self._clock.elapsed()
-        with self._lock:
-            waits = [e + r.per / r.cost - r.per - now for e, r in zip(self._empty_at, self._rates, strict=True)]
-        return max(0, round(max(waits, default=0)))
+        if not self._rates:
+            return 0
+        with self._levels() as empty_at:
+            now = self._clock.elapsed()
+            waits = [e + r.per / r.cost - r.per - now for e, r in zip(empty_at, self._rates, strict=True)]
+        return max(0, round(max(waits)))

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import (
     AliasEvent,
@@ -29,6 +28,7 @@ from ruamel.yaml.events import (
 from connector.files import yaml_words
 from connector.files.lines import Content, KeyPath, Lines, Place
 from connector.files.tree import MAX_DEPTH, MAX_NODES, Tree, Trouble
+from connector.files.yaml_events import events
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
@@ -71,9 +71,8 @@ _Node = _Scalar | _List | _Dict | _Alias
 def read(lines: Lines, file: str) -> Tree:
     """Read a document. Raises ProblemsError."""
     trouble = Trouble(file, lines)
-    parser = YAML(typ="safe", pure=True)
     try:
-        top = _Composer(lines, trouble, parser.parse(lines.text)).document()
+        top = _Composer(lines, trouble, events(lines.text)).document()
     except MarkedYAMLError as error:
         raise trouble.stop(*yaml_words.explain(error, lines)) from None
     except (YAMLError, ValueError, RecursionError, IndexError):

@@ -11,9 +11,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.parser import Parser
 from ruamel.yaml.reader import Reader
 from ruamel.yaml.scanner import Scanner
+from ruamel.yaml.tokens import ScalarToken
 
 _BETWEEN = re.compile(r"(?: *(?:#[^\0\r\n\x85\u2028\u2029\ufeff]*)?\n)+")
 """Empty lines and comments; what else can stand between tokens is left to the parser itself."""
+
+_PLAIN = re.compile(r"[\w.|()/'\"~=+*!-]+(?: +[\w.|()/'\"~=+*!-]+)*(?=(:[ \n])?)", re.ASCII)
 
 
 def events(text: str) -> Any:
@@ -81,6 +84,31 @@ class _Scanner(Scanner):
         if self.reader.skip_between() and not self.flow_context:
             self.allow_simple_key = True
         return super().scan_to_next_token()
+
+    def scan_plain(self) -> Any:
+        """Take a text without quotes in one step, if it is of common characters and ends on its line."""
+        reader = self.reader
+        found = _PLAIN.match(reader.buffer, reader.pointer)
+        if found is None:
+            return super().scan_plain()
+        ends: str = reader.buffer[found.end()]
+        if not (ends in " \n" or (ends in ",]}" and self.flow_context) or found[1]):
+            return super().scan_plain()
+        begin = (reader.pointer, reader.index, reader.line, reader.column, self.allow_simple_key)
+        start, length = reader.get_mark(), found.end() - reader.pointer
+        self.allow_simple_key = False
+        reader.pointer += length
+        reader.index += length
+        reader.column += length
+        end = reader.get_mark()
+        if ends in " \n":
+            indent = self.indent + 1
+            spaces = self.scan_plain_spaces(indent, start)
+            goes_on = spaces and reader.peek() != "#" and (self.flow_context or reader.column >= indent)
+            if goes_on or (spaces and spaces[0] == "\n"):
+                reader.pointer, reader.index, reader.line, reader.column, self.allow_simple_key = begin
+                return super().scan_plain()
+        return ScalarToken(found[0], True, start, end)
 
 
 class _Parser(Parser):

@@ -16,6 +16,7 @@ from gunicorn.config import Config
 from gunicorn.glogging import Logger
 
 from connector.http.memory import give_back_large_blocks
+from connector.http.switchboard import Switchboard
 from connector.http.worker import Bounds, CallWorker, before_request
 from connector.receive.service import Receiving
 
@@ -64,7 +65,7 @@ class Parts:
     app: Callable[..., Any]
 
 
-Make = Callable[[], Parts]
+Make = Callable[[Switchboard], Parts]
 
 
 def serve(
@@ -78,7 +79,7 @@ def serve(
 ) -> int:
     """Serve until told to stop; return the exit code.
 
-    `make` runs in each worker. `reread` runs in the master on SIGHUP: it returns how to make workers from now on, or
+    `make` runs in each worker, and is given what its calls wait by. `reread` runs in the master on SIGHUP: it returns how to make workers from now on, or
     None to go on as before (and has said why). `activated`: the sockets are systemd's, and stay when we go.
     """
     _raise_handle_limit(settings.bounds.connections)
@@ -111,6 +112,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         self._make = make
         self._reread = reread
         self._parts: Parts | None = None
+        self._board = Switchboard()
         self._stopping = threading.Event()
         self.manager = manager
         self.activated = activated
@@ -166,7 +168,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
     def load(self) -> Callable[..., Any]:
         """Build the worker's parts; in the worker, after the fork."""
         give_back_large_blocks()
-        self._parts = self._make()
+        self._parts = self._make(self._board)
         self._parts.receiving.start()
         threading.Thread(target=self._announce, args=(self._parts.receiving,), name="herald", daemon=True).start()
         return self._parts.app
@@ -182,7 +184,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         log.info("ready", process=os.getpid())
 
     def _after_fork(self, _master: object, worker: CallWorker) -> None:
-        worker.equip(self._settings.bounds, self._refused, self._tick)
+        worker.equip(self._settings.bounds, self._board, self._refused, self._tick)
 
     def _tick(self) -> None:
         if self._parts is not None and not self._parts.receiving.is_stuck:

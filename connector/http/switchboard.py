@@ -58,7 +58,7 @@ class Switchboard:
             waiting = self._ready.popleft()
             waiting.is_set = True
             if self._waiting.pop(waiting, None) is not None:
-                self._go(waiting.call, True)  # noqa: FBT003 - what its wait returns
+                self._go(waiting.call, True)
 
     def end_overdue(self) -> None:
         """Let those go on that have waited for too long."""
@@ -67,7 +67,7 @@ class Switchboard:
         now = time.monotonic()
         for waiting in [waiting for waiting, until in self._waiting.items() if until < now]:
             del self._waiting[waiting]
-            self._go(waiting.call, False)  # noqa: FBT003 - the same
+            self._go(waiting.call, False)
 
     def _go(self, call: greenlet, *came: bool) -> None:
         result = call.switch(*came)

@@ -1,9 +1,11 @@
-"""gunicorn's threaded worker, with another way of reading: a thread is only given a call that is here whole.
+"""gunicorn's threaded worker, with another way of reading: work only begins on a call that is here whole.
 
 The stock worker lets a thread wait for slow senders: a handful of them, or of idle connections, and nobody else is
 served. Here one loop gathers the bytes of all connections, within bounds of time, number and memory. When there is no
 room, the connection that has had the longest to send its call goes first: one that sends promptly gets through,
 however many others do not.
+
+A usual call is then a greenlet in the loop's own thread (see `switchboard`); what is large, or no POST, gets a thread.
 """
 
 import selectors
@@ -30,6 +32,7 @@ from gunicorn.http.parser import RequestParser
 from gunicorn.workers.gthread import ThreadWorker
 
 from connector.http.request_buffer import Progress, RequestBuffer
+from connector.http.switchboard import Switchboard
 
 KEEP_ALIVE = 130.0
 """Seconds that an answered connection may rest: longer than proxies keep theirs, so that they are the ones to close."""
@@ -40,6 +43,7 @@ _LINGER = 2.0
 _STOP_REST = 1.0
 _GRACE = 1.0
 _FULL_PAUSE = 0.05
+_QUICK = 64 * 1024  # bytes of a call that the loop may read by itself: a millisecond or so
 
 _ANSWERS = {
     400: "Bad Request",
@@ -95,9 +99,10 @@ class Connection:
 class CallWorker(ThreadWorker):  # type: ignore[misc]
     """The worker. `equip` comes first, directly after the fork."""
 
-    def equip(self, bounds: Bounds, refused: Refused, tick: Callable[[], None]) -> None:
+    def equip(self, bounds: Bounds, board: Switchboard, refused: Refused, tick: Callable[[], None]) -> None:
         """Take what gunicorn has no place for. `tick` is called about once a second, from the loop: it may not wait."""
         self.bounds = bounds
+        self.board = board
         self.refused = refused
         self._tick = tick
         self._ticked_at = 0.0
@@ -132,6 +137,8 @@ class CallWorker(ThreadWorker):  # type: ignore[misc]
             selectors.EVENT_READ,
             partial(self.method_queue.run_callbacks, max_callbacks=512),
         )
+        self.board.open()
+        self.poller.register(self.board.fileno(), selectors.EVENT_READ, self.board.resume)
         self.set_accept_enabled(enabled=True)
         while self.alive and self.is_parent_alive():
             self.notify()
@@ -247,8 +254,14 @@ class CallWorker(ThreadWorker):  # type: ignore[misc]
     def _dispatch(self, connection: Connection) -> None:
         del self.arriving[connection]
         connection.working = True
-        connection.parser = RequestParser(self.cfg, [connection.buffer.take()], connection.client)
-        self.enqueue_req(connection)
+        data = connection.buffer.take()
+        connection.parser = RequestParser(self.cfg, [data], connection.client)
+        quick = len(data) <= _QUICK and data.startswith(b"POST ")
+        connection.sock.setblocking(not quick)  # whose answer does not fit into the socket's buffer is cut off
+        if quick:
+            self.board.run(partial(self.handle, connection), partial(self._handled, connection))
+        else:
+            self.enqueue_req(connection)
 
     def _hold(self, connection: Connection, size: int) -> None:
         self.held += size - connection.held
@@ -264,7 +277,7 @@ class CallWorker(ThreadWorker):  # type: ignore[misc]
     # ── a call in a thread ──────────────────────────────────────────────────────────────────────────────────────────
 
     def handle(self, conn: Connection) -> bool:
-        """Parse and answer one call, from memory. Returns whether the connection may go on. Runs in a thread."""
+        """Parse and answer one call, from memory. Returns whether the connection may go on. In a greenlet or thread."""
         try:
             return bool(self.handle_request(next(conn.parser), conn))
         except StopIteration:
@@ -290,13 +303,24 @@ class CallWorker(ThreadWorker):  # type: ignore[misc]
         with suppress(OSError):
             connection.sock.sendall(_answer(status))
 
+    def _handled(self, connection: Connection, keep: bool) -> None:
+        if connection.buffer.data:
+            # Later, from the loop: a row of calls sent at once may not become a tower of them here.
+            self.method_queue.defer(self._go_on, connection, keep)
+        else:
+            self._go_on(connection, keep)
+
     def finish_request(self, conn: Connection, fs: "Future[bool]") -> None:
-        """Let the connection rest, go on with what it has sent already, or close. Runs in the loop."""
+        """Take up the connection whose call was answered by a thread. Runs in the loop."""
+        self._go_on(conn, not fs.cancelled() and fs.result())
+
+    def _go_on(self, conn: Connection, keep: bool) -> None:
+        """Let the connection rest, go on with what it has sent already, or close."""
         conn.working = False
         conn.parser = None
         self._hold(conn, len(conn.buffer.data))
         conn.since = time.monotonic()
-        if fs.cancelled() or not fs.result():
+        if not keep:
             self._linger(conn)
             return
         if conn.paused:
@@ -345,6 +369,7 @@ class CallWorker(ThreadWorker):  # type: ignore[misc]
         self.nr_conns -= 1
 
     def _close_overdue(self) -> None:
+        self.board.end_overdue()
         now = time.monotonic()
         for connection in _overdue(self.arriving, now - self.bounds.body_timeout):
             if connection.buffer.data:

@@ -141,6 +141,11 @@ class DnsKeys:
                 del self._looking[name]
                 look_up.done.set()
 
+    def known(self, key_id: str, *, again: bool = False) -> KeyAnswer | None:
+        """Return what can be said of that name at once; None when it has to be looked up: then `find` does."""
+        with self._lock:
+            return self._known(key_id.lower().removesuffix("."), again=again)
+
     def _known(self, name: str, *, again: bool) -> KeyAnswer | None:
         """Return what can be said without asking, or None when it is time to ask."""
         now = self._clock.elapsed()

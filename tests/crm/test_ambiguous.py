@@ -17,7 +17,7 @@ from connector.sample_crm.server import Options, SampleCrm
 from tests.crm.helpers import OpenGate, email, make, upsert
 
 RECORDS = 50
-DEADLINE = 60.0
+DEADLINE = 150.0
 
 
 class RealClock:
@@ -70,7 +70,7 @@ def sample() -> Iterator[SampleCrm]:
         pytest.param({"kind": "cut-before", "share": 0.25}, id="dies before it commits"),
         pytest.param({"kind": "status", "status": 502, "share": 0.25}, id="a gateway in the way"),
         pytest.param({"kind": "slow-answer", "delay_ms": 700, "share": 0.08}, id="answers after we gave up"),
-        pytest.param({"kind": "slow-commit", "delay_ms": 600, "share": 0.08}, id="commits after we gave up"),
+        pytest.param({"kind": "slow-commit", "delay_ms": 500, "share": 0.08}, id="commits after we gave up"),
     ],
 )
 def test_no_duplicate_and_no_lost_update_while_it_dies(
@@ -79,7 +79,7 @@ def test_no_duplicate_and_no_lost_update_while_it_dies(
     """Uniqueness off, a search that lags, faults at random places of every step: one record each, linked, newest state."""
     override = {
         "connection": {"timeouts": {"connect": 2, "read": 0.3, "total": 0.4}},
-        "objects": {name: {"visible_after": 0.9} for name in ("contact", "company", "deal")},
+        "objects": {name: {"visible_after": 2.5} for name in ("contact", "company", "deal")},
     }
     clock = RealClock()
     crm = make("sample", state=tmp_path, secrets={"token": "t"}, base_url=sample.url, clock=clock, override=override)
@@ -105,11 +105,11 @@ def test_no_duplicate_and_no_lost_update_while_it_dies(
         newest = upsert(crm_id=made.crm_id, full={"email": f"n{number}@example.com", "score": 2})
         moved = sync.bring(newest, doubts)
         if doubts:  # an older state may still come through: the newest goes again, when that must have happened (S21)
-            sync.bring(newest, [], due=max(doubts) + 900)
+            sync.bring(newest, [], due=max(doubts) + 2500)
         assert moved.crm_id == made.crm_id
         return number, made.crm_id, deal.crm_id
 
-    with ThreadPoolExecutor(16) as pool:
+    with ThreadPoolExecutor(25) as pool:
         lives = list(pool.map(life, range(RECORDS)))
     sample.heal()
     contacts = {row["id"]: row for row in sample.records("contacts")}

@@ -205,6 +205,21 @@ def test_a_duplicate_that_the_search_does_not_show_yet_comes_again(
     crm_answers.get(CONTACTS, json=found())
     outcome = send(make("sample", state=tmp_path, clock=clock), upsert(match=email("jan@example.com"), full=PERSON))
     assert (outcome.kind, outcome.retry_at) == (OutcomeKind.RETRY, clock.time + 2000)
+    assert outcome.created_maybe
+
+
+def test_a_duplicate_that_the_search_never_shows_is_given_to_a_person(
+    tmp_path: Path, crm_answers: responses.RequestsMock
+) -> None:
+    """The second time round the search had its time: the other record has another match value."""
+    clock = FixedClock()
+    crm_answers.get(CONTACTS, json=found())
+    crm_answers.post(CONTACTS, status=409, json={"error": {"code": "duplicate", "message": "taken"}})
+    crm_answers.get(CONTACTS, json=found())
+    write = upsert(match=email("jan@example.com"), full=PERSON, created_maybe_at=clock.time - 2000)
+    outcome = send(make("sample", state=tmp_path, clock=clock), write)
+    assert outcome.kind is OutcomeKind.DUPLICATE
+    assert "no match key leads to it" in outcome.reason
 
 
 def test_a_create_whose_answer_is_missing_is_ambiguous(crm: RestCrm, crm_answers: responses.RequestsMock) -> None:

@@ -24,21 +24,19 @@ def told(stream):
     """Everything that the events say, with their places, and the error that they end in."""
     said = []
     try:
-        for event in stream:
-            said.append(
-                (
-                    type(event).__name__,
-                    getattr(event, "value", None),
-                    getattr(event, "anchor", None),
-                    str(getattr(event, "tag", None)),
-                )
-                + (place(event.start_mark), place(event.end_mark))
-            )
+        said.extend(whole(event) for event in stream)
     except MarkedYAMLError as error:
         said.append((type(error), error.context, place(error.context_mark), error.problem, place(error.problem_mark)))
     except (YAMLError, ValueError, IndexError, RecursionError) as error:
         said.append(type(error))
     return said
+
+
+def whole(event):
+    parts = [
+        getattr(event, name, None) for name in ("value", "anchor", "tag", "implicit", "flow_style", "style", "explicit")
+    ]
+    return (type(event).__name__, *map(str, parts), place(event.start_mark), place(event.end_mark))
 
 
 def plain(text):

@@ -28,7 +28,9 @@ def expected(path):
 def test_a_wrong_file_is_explained_at_its_place_with_every_mistake_in_it(path):
     """Each mistake has file, line and column, says what is wrong, and what to try."""
     beside, problems = expected(path)
-    found = examine_files(sorted([path, *beside], key=lambda file: file.name), crm_objects=crm_objects, sources=["shop"])
+    found = examine_files(
+        sorted([path, *beside], key=lambda file: file.name), crm_objects=crm_objects, sources=["shop"]
+    )
     assert [str(problem).replace(f"{FOLDER}/", "") for problem in found.problems] == problems
     assert found.mappings is None or all("warning" in line for line in problems)
 

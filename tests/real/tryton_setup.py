@@ -6,7 +6,7 @@ import sys
 
 import trytond.config
 from trytond.pool import Pool
-from trytond.transaction import Transaction, TransactionError
+from trytond.transaction import Transaction
 
 
 def set_up(pool: Pool) -> dict[str, object]:
@@ -17,10 +17,6 @@ def set_up(pool: Pool) -> dict[str, object]:
     admin.companies = [company]
     admin.company = company
     admin.save()
-    # Codes are given by those who make a party, not by a sequence: then they can be changed, too.
-    configuration = pool.get("party.configuration")(1)
-    configuration.party_sequence = None
-    configuration.save()
     key = secrets.token_hex(32)
     application = {"user": admin.id, "application": "rest", "key": key, "state": "validated"}
     pool.get("res.user.application").create([application])
@@ -33,17 +29,8 @@ def main() -> None:
     pool = Pool("crm")
     with Transaction().start("crm", 0):
         pool.init()
-    locks: dict[str, object] = {}
-    while True:
-        with Transaction().start("crm", 1, **locks) as transaction:
-            try:
-                made = set_up(pool)
-            except TransactionError as error:  # a table has to be locked from the beginning
-                transaction.rollback()
-                error.fix(locks)
-                continue
-        print(json.dumps(made))
-        return
+    with Transaction().start("crm", 1):
+        print(json.dumps(set_up(pool)))
 
 
 main()

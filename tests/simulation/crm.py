@@ -75,6 +75,7 @@ class Row:
     links: set[str] = field(default_factory=set)
     deleted_at: int | None = None
     deleted_by: str = ""
+    late: bool = False  # made by a request that left after its lease: nobody can know of it (S21)
 
 
 class Store:

@@ -47,6 +47,7 @@ class SimPool:
         self._process = process
         self.runs: list[JobRun] = []
         self.results: list[Finished] = []
+        self.handed: Sequence[Finished] = ()  # given to the engine, which may be settling them just now
 
     def submit(self, job: Job) -> None:
         run = JobRun(job, self._process.clock.elapsed(), self._process.flow(job))
@@ -57,8 +58,8 @@ class SimPool:
         )
 
     def finished(self) -> Sequence[Finished]:
-        results, self.results = self.results, []
-        return results
+        self.handed, self.results = self.results, []
+        return self.handed
 
     def wait(self, timeout: int) -> None:
         raise NotImplementedError
@@ -131,7 +132,9 @@ class Deliverer:
     def die(self, why: str, *, restart: int | None = None) -> None:
         """End at once, whatever it was doing; what has left for the CRM is on its way all the same."""
         self.world.kernel.note(f"{self.name} dies: {why}")
-        self.world.watch.on_death([run.job for run in self.pool.runs], [f.job for f in self.pool.results])
+        self.world.watch.on_death(
+            self.queue._owners.number, [run.job for run in self.pool.runs], [f.job for f in (*self.pool.results, *self.pool.handed)]
+        )
         self.generation += 1
         self.state = "down"
         self._on_wake = []
@@ -229,6 +232,7 @@ class Deliverer:
             self.is_turning = False
         if generation == self.generation and self.state == "up":
             self._trouble = 0
+            self.pool.handed = ()
             self.poke(self.chance.randint(1, 5) if worked else self._span())
 
     def _span(self) -> int:

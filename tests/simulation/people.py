@@ -141,7 +141,7 @@ class Operator:
                 elif what == "discard":
                     done = desk.discard(wanted, now, dry_run=False)
                 elif what == "pause":
-                    subject = chance.choice(("crm", f"mapping:{customers_name(world.stage)}"))
+                    subject = chance.choice(("crm", customers_name(world.stage)))
                     desk.pause(Pause(subject, "operator", "maintenance", now))
                     done = None
                 else:

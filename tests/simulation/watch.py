@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from connector.deliver.work import Job
 from connector.domain.delivery import DeliveryState
 from connector.outbox.port import Settled, Settlement
+from connector.outbox.sqlite.owner import OWNER_SHIFT
 from tests.simulation.calls import Call
 from tests.simulation.crm import Request, Row
 from tests.simulation.kernel import Divergence
@@ -30,7 +31,7 @@ class Watch:
     def __init__(self, world: World) -> None:
         self.world = world
         self.newest: dict[tuple[str, str], tuple[int, int]] = {}
-        self.certain: dict[tuple[str, str], dict[str, Any]] = {}
+        self.certain: dict[tuple[str, str], tuple[str, dict[str, Any] | None]] = {}  # mapping's version, fields
         self.each: Counter[int] = Counter()
         self.each_allowed: Counter[int] = Counter()
         self.requests: Counter[int] = Counter()
@@ -70,7 +71,7 @@ class Watch:
             and write.crm_id is not None
             and not due.forced
             and not write.associations
-            and self.certain.get(key) == wanted(due.object, call)
+            and self.certain.get(key) == (leased.attempt.mapping.version, wanted(due.object, call))
             and due.mapping != "clicks"
         )
         if is_needless:
@@ -141,7 +142,7 @@ class Watch:
     def _double(self, request: Request, call: Call) -> None:
         obj = request.object
         for row in self.world.store.live(obj):
-            if row.maker == "person":
+            if row.maker == "person" or row.late:
                 continue
             if row.maker == call.record and call.id not in SHARED:
                 self.diverge(f"S22: a second {obj} is created for {call.record}: {row.id} is there")
@@ -184,7 +185,7 @@ class Watch:
         if fate is not Settled.DONE or kind in ("ambiguous", "retry"):
             self.each_allowed[event] += 1
         if fate is Settled.DONE and settlement.state is DeliveryState.DELIVERED:
-            self.certain[key] = wanted(settlement.object, call) or {}
+            self.certain[key] = (settlement.version, wanted(settlement.object, call))
         else:
             self.certain.pop(key, None)
 
@@ -192,8 +193,15 @@ class Watch:
         if any(one.outcome is not None and one.outcome not in _NOT_FINE for one in settlements):
             self.fine_at = self.world.kernel.clock.true
 
-    def on_death(self, *jobs: Sequence[Job]) -> None:
-        """Whoever dies may have had answers: what it had under way is in doubt."""
+    def on_death(self, owner: int, *jobs: Sequence[Job]) -> None:
+        """Whoever dies may have sent, and may have had answers: what it had under way is in doubt."""
+        rows = self.world.db.conn.execute(
+            "SELECT n.name, r.key FROM deliveries d JOIN names n ON n.id = d.mapping JOIN records r ON r.id = d.record"
+            f" WHERE d.state = 1 AND d.lease >> {OWNER_SHIFT} = ?",
+            (owner,),
+        )
+        for mapping, record in rows:
+            self.certain.pop((mapping, record), None)
         for job in (job for some in jobs for job in some):
             for leased in job.leased:
                 self.each_allowed[leased.attempt.due.call.event_id] += 1

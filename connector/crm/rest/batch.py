@@ -115,8 +115,9 @@ class BatchSender:
         if reply.is_success:
             self._settle(batch, items, scopes, reply)
         elif reply.kind in _ALL_THE_SAME and not self._is_poisoned(items, reply):
-            for item in items:
-                self._outcomes.setdefault(item.place, self._failed(item.write, reply, wrote=left))
+            for number, item in enumerate(items):
+                failed = self._failed(item.write, reply, wrote=left)
+                self._outcomes.setdefault(item.place, replace(failed, requests=int(number == 0)))
         else:
             self._split(batch, [item for item in items if item.place not in self._outcomes])
 
@@ -145,7 +146,6 @@ class BatchSender:
             status=reply.status,
             retry_at=reply.retry_at,
             scope=scope_of(reply),
-            requests=1,
         )
 
     def _settle(
@@ -161,7 +161,7 @@ class BatchSender:
             if outcome is None:
                 self._alone(item.place, item.write, wrote=True)
             else:
-                self._outcomes[item.place] = outcome
+                self._outcomes[item.place] = replace(outcome, requests=outcome.requests + (number == 0))
 
     def _success(self, item: Item, results: "_Matched", result: Answer | None) -> Outcome | None:
         """Return the outcome of an item that the batch brought; None when it has to go alone."""
@@ -174,7 +174,7 @@ class BatchSender:
             kind = classify.judge(result, rules, creates=False).kind
         if write.verb.removes:
             gone = kind.is_success or kind is Kind.NOT_FOUND
-            return Outcome(kind=OutcomeKind.ERASED, crm_id=write.crm_id, wrote=True, requests=1) if gone else None
+            return Outcome(kind=OutcomeKind.ERASED, crm_id=write.crm_id, wrote=True) if gone else None
         if not kind.is_success:
             return None
         crm_id = write.crm_id
@@ -185,7 +185,7 @@ class BatchSender:
             return None
         made = OutcomeKind.CREATED if kind is Kind.CREATED and write.crm_id is None else OutcomeKind.UPDATED
         if not self._object.requested(write.associations):
-            return Outcome(kind=made, crm_id=crm_id, wrote=True, requests=1)
+            return Outcome(kind=made, crm_id=crm_id, wrote=True)
         flow = Flow(self._requester, self._object, write, self._sending)
         return replace(flow.associate(crm_id, made), wrote=True)
 

@@ -212,9 +212,13 @@ class Flow:
             return found
         if found is not None:
             return self._write_to(found)
+        if self._write.created_maybe_at is not None or not self._object.visible_after:
+            # It was waited for already, so it is none that our match keys lead to: a person has to look.
+            reason = f"{reply.reason}; another record has the value, and no match key leads to it"
+            return self._end(OutcomeKind.DUPLICATE, reason, status=reply.status)
         reason = f"{reply.reason}; the record that is there already is not to be found (yet)"
         at = self._requester.clock.now() + self._object.visible_after
-        return self._end(OutcomeKind.RETRY, reason, status=reply.status, retry_at=at)
+        return self._end(OutcomeKind.RETRY, reason, status=reply.status, retry_at=at, created_maybe=True)
 
     def _upsert(self, key: MatchKey) -> Outcome:
         object_ = self._object

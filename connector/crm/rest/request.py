@@ -52,8 +52,16 @@ class CompiledStep:
             body = urlencode(payload).encode()
         elif payload is not None:
             own.setdefault("Content-Type", "application/json")
-            body = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+            body = _json(payload)
         return Outgoing(self.model.method, self.url(base, scope), {**headers, **own}, body)
+
+
+def _json(payload: Any) -> bytes:
+    try:
+        text = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except ValueError:
+        raise template.UnusableError("a number that JSON does not know cannot be sent") from None
+    return text.encode("utf-8", "replace")
 
 
 def _header(value: str) -> str:

@@ -169,10 +169,16 @@ class SqliteEraser:
         orders = {}
         for destination, obj, crm_id, doubt_at in self._links(record):
             if crm_id is not None and self._sort(CrmRecord(destination, obj, crm_id), doubt_at, writers, done, crm=crm):
-                orders[destination, obj, crm_id] = writers(destination, obj)
+                orders[destination, obj, crm_id] = self._those_that_wrote(record, writers(destination, obj))
             elif crm_id is None:
                 self._sort(CrmRecord(destination, obj, ""), doubt_at, writers, done, crm=crm)
         return orders
+
+    def _those_that_wrote(self, record: int, names: Sequence[str]) -> Sequence[str]:
+        """Return the mappings that know the record: what comes later in their lines has to wait for the erasure."""
+        rows = self._db.conn.execute("SELECT mapping FROM lines WHERE record = ?", (record,)).fetchall()
+        known = {self._db.word(row[0]) for row in rows}
+        return [name for name in names if name in known] or names[:1]
 
     # ── deletes that wait ───────────────────────────────────────────────────────────────────────────────────────────
 

@@ -66,13 +66,13 @@ class Lines:
         """
         conn = self._db.conn
         row = conn.execute(
-            "SELECT d.id, d.state FROM lines l JOIN deliveries d ON d.event = l.event AND d.mapping = l.mapping"
+            "SELECT d.id, d.state, d.flags FROM lines l JOIN deliveries d ON d.event = l.event AND d.mapping = l.mapping"
             " WHERE l.record = ? AND l.mapping = ?",
             (record, mapping),
         ).fetchone()
-        if row is None:
-            return False
-        delivery, state = row
+        if row is None or row[2] & Flag.EACH:
+            return False  # an event that is delivered by itself is no state: sent again, it would count twice
+        delivery, state, _ = row
         if state == LEASED:
             conn.execute("UPDATE deliveries SET flags = flags | ? WHERE id = ?", (Flag.AGAIN | Flag.FORCED, delivery))
         elif state in (PENDING, HELD):
