@@ -1,0 +1,140 @@
+"""How the deliverer goes about its work: short transactions, bounded steps, live traffic first, patience with its own store."""
+
+import pytest
+
+from connector.deliver.run import Runner
+from connector.domain.outcome import OutcomeKind
+from connector.outbox.port import Filter, OutboxBusyError
+from tests.support.world import World, answer
+
+
+def test_no_transaction_is_open_while_a_request_is_under_way():
+    """Claim, request and settling are three steps: an outcome can never be rolled back with what it reports."""
+    world = World()
+    seen = []
+    send = world.crm.send
+
+    def look(writes, gate):
+        seen.append(world.db.conn.in_transaction)
+        return send(writes, gate)
+
+    world.crm.send = look
+    world.call("create", email="a@x.nl", name="A")
+    world.settle()
+    assert seen == [False]
+
+
+def test_one_turn_takes_a_bounded_number_of_rows_however_many_wait():
+    """Memory does not grow with the backlog."""
+    world = World()
+    for i in range(1000):
+        world.call("create", i + 1, email=f"p{i}@x.nl", name="A")
+    world.engine.pool.hold_back = True
+    for _ in range(20):
+        world.engine.turn()
+    leased = sum(len(job.leased) for job in world.engine.pool.jobs)
+    assert 0 < leased <= world.engine.concurrency
+    world.engine.pool.hold_back = False
+    world.settle(turns=1000)
+    assert len(world.contacts()) == 1000
+
+
+def test_live_traffic_goes_before_a_replay():
+    """A replay of everything does not hold up what people do now."""
+    world = World()
+    for i in range(60):
+        world.call("create", i + 1, email=f"p{i}@x.nl", name="A")
+    world.settle()
+    world.desk.replay(Filter(states=("delivered",)), world.clock.now(), exact=False, again=False, dry_run=False)
+    world.call("create", 1000, email="live@x.nl", name="L")
+    before = len(world.crm.journal)
+    world.settle()
+    assert world.crm.journal[before][3]["email"] == "live@x.nl"
+
+
+def test_a_permanent_refusal_is_dead_at_once_and_holds_up_nobody():
+    """One bad record is not tried for ever."""
+    world = World()
+    world.crm.faults = [answer(OutcomeKind.PERMANENT, reason="422: no such city")]
+    bad = world.call("create", 1, email="bad@x.nl", name="A")
+    for i in range(5):
+        world.call("create", i + 2, email=f"p{i}@x.nl", name="A")
+    world.settle()
+    assert world.states() == ["dead"] + ["delivered"] * 5
+    assert world.reason(bad) == "422: no such city"
+    world.wait(86_400_000)
+    assert world.crm.calls == 6
+
+
+class Waits:
+    """A pool that only remembers how long it was asked to wait."""
+
+    busy = 0
+
+    def __init__(self):
+        self.asked = []
+
+    def wait(self, timeout):
+        self.asked.append(timeout)
+
+
+class Troubled:
+    """An engine whose outbox is locked for a number of turns."""
+
+    def __init__(self, turns):
+        self.turns = turns
+        self.pool = Waits()
+        self.said = []
+        self.is_idle = True
+
+    def begin(self):
+        pass
+
+    def finish(self):
+        pass
+
+    def next_due(self):
+        return None
+
+    def log(self, event, /, **particulars):
+        self.said.append((event, particulars))
+
+    def turn(self):
+        self.turns -= 1
+        if self.turns >= 0:
+            raise OutboxBusyError("locked")
+        return False
+
+
+@pytest.mark.parametrize("turns", [1, 5, 12])
+def test_trouble_with_its_own_store_is_waited_out_ever_longer(turns):
+    """No tight loop floods the log; when it is over, everything is as before."""
+    world = World()
+    engine = Troubled(turns)
+    runner = Runner(engine, world.clock, idle_poll=1000, shutdown=0, pulse=lambda: None)
+    for _ in range(turns + 1):
+        runner._turn_or_wait()
+    waits = engine.pool.asked[:-1]
+    assert len(engine.said) == turns
+    assert waits == sorted(waits)
+    assert waits[0] == 200
+    assert max(waits) <= 30_000
+    assert engine.pool.asked[-1] == 1000
+
+
+
+
+def test_discard_throws_away_what_the_filter_names():
+    """A mass of dead deliveries goes by one filter, counted; the others stay, and what is in flight is left alone."""
+    world = World()
+    world.crm.faults = [answer(OutcomeKind.PERMANENT, reason="422: no such city")] * 30
+    for i in range(30):
+        world.call("create", i + 1, email=f"p{i}@x.nl", name="A")
+    world.settle()
+    world.crm.faults = [answer(OutcomeKind.PERMANENT, reason="403: forbidden")]
+    other = world.call("create", 99, email="other@x.nl", name="A")
+    world.settle()
+    done = world.desk.discard(Filter(text="no such city"), world.clock.now(), dry_run=False)
+    assert done.done == 30
+    assert world.states().count("discarded") == 30
+    assert world.reason(other) == "403: forbidden"
