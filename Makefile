@@ -3,12 +3,14 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 4
+FUZZ   ?= .venv-fuzz
+SECONDS_EACH ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test kills commits real-servers check format wheel clean
+.PHONY: help setup demo test kills commits real-servers bench fuzz fuzz-guided check format wheel clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 …"; exit 1; }
@@ -29,8 +31,25 @@ test: setup ## the whole suite
 kills: setup ## kill -9 of receiver and deliverer, a hundred times at random: nothing lost (ARGS="--kills 100 --seed 1")
 	@$(BIN)/python -m tests.torture.kills $(ARGS)
 
+commits: setup ## a CRM that commits and dies at random places of every step: nothing twice, nothing lost (ARGS="--records 1000 --seed 1")
+	@$(BIN)/python -m tests.torture.commits $(ARGS)
+
 real-servers: setup ## install Tryton and Kinto apart (.venv-tryton, .venv-kinto): then `make test` runs against them, too
 	@$(BIN)/python -m tests.real.install $(ARGS)
+
+bench: setup ## the figures of speed, size and calls to the CRM, under 10 min (ONLY=R1,E1; QUICK=1: a short look)
+	@$(BIN)/python -m bench.run $(ONLY)
+
+fuzz: setup ## fuzz decoder, XML, signature, key record and HTTP edge; prints inputs and branch coverage (ARGS="--seconds 600")
+	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+$(FUZZ)/ready: pyproject.toml
+	@$(PYTHON) -m venv $(FUZZ)
+	@$(FUZZ)/bin/python -m pip install --quiet --editable . atheris
+	@touch $@
+
+fuzz-guided: $(FUZZ)/ready ## the same, guided by coverage (libFuzzer through atheris, in a venv of its own; SECONDS_EACH=60)
+	@$(FUZZ)/bin/python -m tests.fuzz.guided $(SECONDS_EACH)
 
 check: setup ## lint, types and layers
 	@$(BIN)/ruff check .
@@ -47,4 +66,4 @@ wheel: setup ## build the wheel into dist/
 	@ls dist/*.whl
 
 clean: ## remove what was installed and built
-	rm -rf $(VENV) dist build .coverage* htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(FUZZ) .venv-bench bench/.cache dist build .coverage* htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis

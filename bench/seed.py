@@ -16,12 +16,17 @@ SOURCE = Source(name="shop", path=PATH, host=HOST, proof=Proof.KEY_FILE, account
 HEADERS = (("Host", HOST), ("Content-Type", "application/x-www-form-urlencoded"))
 
 
+def now() -> int:
+    """Return the time of day, milliseconds."""
+    return round(time.time() * 1000)
+
+
 def call(person: int, change: int = 0, kind: str = "update") -> NewCall:
     """Return a call as the receiver hands it to the outbox."""
-    now = round(time.time() * 1000)
-    request = UnverifiedRequest("shop", "POST", PATH, HEADERS, body(person, change, kind), now, "127.0.0.1", secure=True)
-    verified = VerifiedRequest(request, None, now)
-    return NewCall(verified, decode(verified, SOURCE), now)
+    at = now()
+    request = UnverifiedRequest("shop", "POST", PATH, HEADERS, body(person, change, kind), at, "127.0.0.1", secure=True)
+    verified = VerifiedRequest(request, None, at)
+    return NewCall(verified, decode(verified, SOURCE), at)
 
 
 def open_inbox(outbox: Path) -> tuple[Database, SqliteInbox]:
@@ -41,3 +46,11 @@ def fill(outbox: Path, calls: Iterable[NewCall]) -> None:
             group = []
     inbox.append(group)
     database.close()
+
+
+def remade(made: NewCall, said: bytes, at: int) -> NewCall:
+    """Return the call with another body, come in at another time."""
+    old = made.request.request
+    request = UnverifiedRequest("shop", "POST", PATH, old.headers, said, at, old.peer, secure=True)
+    verified = VerifiedRequest(request, None, at)
+    return NewCall(verified, decode(verified, SOURCE), at)

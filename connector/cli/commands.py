@@ -35,6 +35,7 @@ GROUPS: Mapping[str, Mapping[str, Entry]] = {
         "status": Entry("status:status", "Say how it stands, at a glance."),
         "list": Entry("list:list_", "List events and their deliveries, newest first."),
         "show": Entry("show:show", "Tell all that is known of one event."),
+        "links": Entry("links:links", "Show, export and import which CRM record is whose."),
     },
     "Act": {
         "replay": Entry("replay:replay", "Deliver again, through the mappings as they are now."),

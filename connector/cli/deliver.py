@@ -52,6 +52,7 @@ def _deliver(config_file: Path | None, *, drain: bool) -> int:
     from connector.compose.delivering import delivering, destinations  # noqa: PLC0415
     from connector.compose.loading import load_all  # noqa: PLC0415
     from connector.compose.secrets import secret_reader  # noqa: PLC0415
+    from connector.compose.watching import Watch  # noqa: PLC0415
     from connector.config.weak import warnings  # noqa: PLC0415
     from connector.process.clock import SystemClock  # noqa: PLC0415
     from connector.process.logging import configure  # noqa: PLC0415
@@ -68,18 +69,23 @@ def _deliver(config_file: Path | None, *, drain: bool) -> int:
         log.warning("a choice that weakens security", what=text)
     for name, destination in crms.items():
         log.info("destination", name=name, preset=config.destinations[name].preset, mode=destination.mode.value)
-    parts = delivering(config, loaded.sources, loaded.mappings, crms, clock, _log, _Pulse(manager, clock.elapsed))
+    watch = Watch(config, clock)
+    with watch.alarmed():
+        parts = delivering(config, loaded.sources, loaded.mappings, crms, clock, _log, _Pulse(manager, clock.elapsed))
     reload = _listen(parts, wake_path(config.outbox.path), loaded)
     manager.ready(f"delivering by {len(loaded.mappings.mappings)} mappings")
     log.info("delivering", mappings=sorted(loaded.mappings.mappings), destinations=sorted(crms))
+    watch.start()
     clean = True
     try:
-        if drain:
-            clean = parts.runner.drain()
-        else:
-            parts.runner.run(reload)
+        with watch.alarmed():
+            if drain:
+                clean = parts.runner.drain()
+            else:
+                parts.runner.run(reload)
     finally:
         manager.stopping()
+        watch.close()
         parts.close()
     log.info("stopped")
     return 0 if clean else WORK_REMAINS

@@ -100,16 +100,6 @@ def _destination(config: Config, name: str, objects: Sequence[str]) -> Iterator[
 
 
 def _outbox(config: Config) -> Iterator[Finding]:
-    from connector.compose.desk import open_desk  # noqa: PLC0415 - loads the database's modules
-    from connector.outbox.port import OutboxError  # noqa: PLC0415
+    from connector.compose.outbox_health import examine_outbox  # noqa: PLC0415 - loads the database's modules
 
-    if not config.outbox.path.exists():
-        yield Finding("file", ok=True, what=f"{config.outbox.path} is not there yet: `serve` makes it")
-        return
-    try:
-        with open_desk(config, readonly=True) as desk:
-            desk.status()
-    except OutboxError as error:
-        yield Finding("file", ok=False, what=str(error))
-    else:
-        yield Finding("file", ok=True, what=f"{config.outbox.path} can be read")
+    yield from examine_outbox(config)

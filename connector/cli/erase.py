@@ -15,7 +15,7 @@ from connector.config.load import load
 from connector.config.model import Config
 from connector.domain.mentions import addresses
 from connector.domain.record import Record, RecordKind
-from connector.outbox.erasure import CrmRecord, Erasure, Found, Person
+from connector.outbox.erasure import CrmRecord, Erasure, Found, Person, Writers
 from connector.outbox.port import OutboxError
 from connector.process.clock import SystemClock
 
@@ -68,8 +68,8 @@ def erase(
     config = load(config_file, os.environ)
     if not config.outbox.path.exists():
         raise OutboxError(f"there is no outbox at {config.outbox.path}; the receiver makes it when it starts")
-    by_mapping = writers(config)
     is_crm = crm == "erase"
+    by_mapping: Writers = writers(config) if is_crm else (lambda _destination, _object: ())
     with open_eraser(config, readonly=dry_run) as eraser:
         found = eraser.find(person)
         expected = eraser.preview(found, by_mapping, crm=is_crm)

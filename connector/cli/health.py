@@ -10,16 +10,24 @@ from connector.outbox.port import Status
 
 CLOCK = "clock."
 LAST_TEST = "last_test."
+DAMAGE = "damage"
 
 
 def problems(status: Status, config: Config, now: Instant) -> Sequence[str]:
     """Return what is wrong, each with what to do; nothing when all is well."""
     return [
+        *_damaged(status),
         *_dead(status, config),
         *_late(status, config, now),
         *_no_room(status, config),
         *_clocks(status),
     ]
+
+
+def _damaged(status: Status) -> list[str]:
+    if not status.notes.get(DAMAGE):
+        return []
+    return ["The outbox file is damaged: stop everything and restore a backup, see docs/operations.md."]
 
 
 def _dead(status: Status, config: Config) -> list[str]:

@@ -1,6 +1,8 @@
 """`connector init`: a configuration and a first mapping, from a few answers."""
 
 import json
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -91,9 +93,7 @@ def init(
     if there and not force:
         click.echo(f"{there[0]} is there already; --force writes over it.", err=True)
         raise SystemExit(exits.NOT_SO)
-    for file, text in files.items():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
+    _write(files)
     try:
         config = load(config_file, {})
     except ProblemsError as error:
@@ -103,11 +103,24 @@ def init(
         give_up(examined.errors)
     for file in files:
         click.echo(f"wrote {file}")
-    if told.secrets:
-        click.echo(
-            f"Put the CRM's {' and '.join(told.secrets)} where {config_file} says, then: "
-            f"connector --config {config_file} check"
-        )
+    for name in told.secrets:
+        click.echo(f"Put the CRM's {name} into /etc/connector/credentials/{_credential(name)}, for root alone to read.")
+    click.echo(f"Then: connector check --config {shlex.quote(str(config_file))}")
+
+
+def _write(files: Mapping[Path, str]) -> None:
+    try:
+        for file, text in files.items():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        click.echo(f"Error: {error.filename} cannot be written: {error.strerror}.", err=True)
+        click.echo("Try: --folder with a folder that is yours.", err=True)
+        raise SystemExit(exits.NOT_SO) from None
+
+
+def _credential(secret: str) -> str:
+    return f"crm-{secret.replace('_', '-')}"
 
 
 def _config(account: int, public_url: str, preset: str, told: Preset) -> str:
@@ -132,13 +145,17 @@ def _config(account: int, public_url: str, preset: str, told: Preset) -> str:
         *(["", "[destinations.crm.settings]"] if settings else []),
         *(f'{name} = "CHANGE ME"  # {one.about}' for name, one in settings.items()),
         *(
-            ["", "# A secret never stands in here, but where it is: { credential = … }, { file = … } or { env = … }."]
+            [
+                "",
+                "# A secret never stands in here, but where it is: { credential = … }, { file = … } or { env = … }.",
+                "# The credential connector_NAME is the file /etc/connector/credentials/NAME: the units hand it over.",
+            ]
             if told.secrets
             else []
         ),
         *(["[destinations.crm.secrets]"] if told.secrets else []),
         *(
-            f'{name} = {{ credential = "crm-{name.replace("_", "-")}" }}  # {one.about}'
+            f'{name} = {{ credential = "connector_{_credential(name)}" }}  # {one.about}'
             for name, one in told.secrets.items()
         ),
         "",

@@ -18,10 +18,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 STATES = [state.word for state in DeliveryState] + [state.name.lower().replace("_", "-") for state in EventState]
 """What `--state` takes: the states of a delivery, and of an event that has none."""
 
+def _config(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:  # noqa: ARG001 - click's
+    """What stands before the command counts for the commands below a group, too."""
+    found: Path | None = value or ctx.find_root().params.get("config_file")
+    return found
+
+
 config_option = click.option(
     "--config",
     "config_file",
     type=click.Path(dir_okay=False, path_type=Path),
+    callback=_config,
     help="The configuration; else $CONNECTOR_CONFIG, else /etc/connector/config.toml.",
 )
 

@@ -10,15 +10,12 @@ from connector.config.model import Config
 from connector.outbox.port import Desk, OutboxError
 
 
-@contextmanager
-def opened(config_file: Path | None, *, readonly: bool) -> Iterator[tuple[Config, Desk]]:
-    """Give the configuration and the desk of its outbox.
+def configured(config_file: Path | None) -> Config:
+    """Return the configuration of an outbox that is there.
 
     An operator's command never makes an outbox: a wrong path would look like an empty one. Raises ProblemsError and
     OutboxError.
     """
-    from connector.compose import open_desk  # noqa: PLC0415 - it knows every adapter; a wrong file needs none
-
     config = load(config_file, os.environ)
     path = config.outbox.path
     try:
@@ -27,5 +24,14 @@ def opened(config_file: Path | None, *, readonly: bool) -> Iterator[tuple[Config
         raise OutboxError(f"there is no outbox at {path}; the receiver makes it when it starts") from None
     except OSError as error:
         raise OutboxError(f"the outbox at {path} cannot be opened: {error.strerror}") from None
+    return config
+
+
+@contextmanager
+def opened(config_file: Path | None, *, readonly: bool) -> Iterator[tuple[Config, Desk]]:
+    """Give the configuration and the desk of its outbox. Raises as `configured` does."""
+    from connector.compose import open_desk  # noqa: PLC0415 - it knows every adapter; a wrong file needs none
+
+    config = configured(config_file)
     with open_desk(config, readonly=readonly) as desk:
         yield config, desk

@@ -41,6 +41,7 @@ class Section:
 
 
 _TONES = {"dead": Tone.BAD, "held": Tone.WATCH, "not-understood": Tone.WATCH, "delivered": Tone.GOOD}
+_CALLS = {"refused": "refused", "declined": "declined", "noted": "odd"}
 _ALWAYS = ("pending", "delivered", "dead")
 
 
@@ -53,7 +54,7 @@ def sections(status: Status, config: Config, now: Instant) -> Sequence[Section]:
         Section("Dead", [Line(mapping, _reason(reason, n), Tone.BAD) for mapping, reason, n in status.dead]),
         Section("Held", [Line(mapping, _reason(reason, n), Tone.WATCH) for mapping, reason, n in status.held]),
         Section("Paused", list(_pauses(status, config, now))),
-        Section("Refused and declined calls", list(_counters(status))),
+        Section("Refused, declined and odd calls", list(_counters(status))),
         Section("Test calls", list(_tests(status, now))),
         Section("Room", [Line("outbox", size(status.bytes)), Line("free on disk", size(status.free_bytes))]),
     ]
@@ -108,9 +109,9 @@ def _counters(status: Status) -> Iterator[Line]:
     for name, number in status.counters.items():
         kind, _, rest = name.partition(".")
         source, _, what = rest.partition(".")
-        if kind in ("refused", "declined") and number:
+        if kind in _CALLS and number:
             who = "unknown source" if source == "-" else source
-            yield Line(f"{kind}, {what}", f"{number:,} ({who})")
+            yield Line(f"{_CALLS[kind]}, {what}", f"{number:,} ({who})")
 
 
 def _tests(status: Status, now: Instant) -> Iterator[Line]:

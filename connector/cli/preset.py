@@ -19,7 +19,7 @@ from connector.crm.rest.adapter import RestCrm
 from connector.domain.change import MatchKey, Verb
 from connector.domain.clock import SECOND
 from connector.domain.outcome import Outcome, OutcomeKind
-from connector.files.problem import Problem, Severity
+from connector.files.problem import Problem, ProblemsError, Severity
 
 
 @click.group("preset")
@@ -41,7 +41,11 @@ def list_(config_file: Path | None) -> int:
     folder = _folder(config_file)
     rows = []
     for shipped in list_presets(folder):
-        told = load_preset(shipped.name, folder)
+        try:
+            told = load_preset(shipped.name, folder)
+        except ProblemsError:
+            rows.append((shipped.name, "your own", "", f"has mistakes: connector preset check {shipped.name}"))
+            continue
         verified = f"{told.verified.how}, {told.verified.on}"
         rows.append((shipped.name, "your own" if shipped.own else "shipped", verified, told.about))
     click.echo("\n".join(table(("NAME", "FROM", "VERIFIED", "WHAT"), rows)))

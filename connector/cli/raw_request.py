@@ -8,10 +8,11 @@ _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*)", re.DOTALL)
 
 
 def read_raw(data: bytes) -> tuple[str, str, tuple[tuple[str, str], ...], bytes]:
-    """Return method, target, headers and body. Lines may end in CRLF or LF; folded ones stay folded.
+    """Return method, target, headers and body.
 
-    The body is as long as Content-Length says, if that many bytes are there; else it is all the rest. Raises ValueError
-    with what is wrong, in plain words.
+    Lines may end in CRLF or LF; folded ones are joined by a space, as the receiver does. The body is as long as
+    Content-Length says, if that many bytes are there; else it is all the rest. Raises ValueError with what is wrong, in
+    plain words.
     """
     data = data.lstrip(b"\r\n")
     if not data:
@@ -26,7 +27,7 @@ def read_raw(data: bytes) -> tuple[str, str, tuple[tuple[str, str], ...], bytes]
     for number, line in enumerate(lines, 2):
         if line[:1] in (" ", "\t") and headers:
             name, value = headers[-1]
-            headers[-1] = (name, f"{value}\r\n{line}")
+            headers[-1] = (name, " ".join((value.rstrip(" \t"), line.strip(" \t"))))
             continue
         found = _HEADER.fullmatch(line)
         if found is None:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from connector.config.model import Schedule as ScheduleSection
 from connector.crm.build import build_crm
 from connector.deliver.destination import Destination, Mode
 from connector.deliver.engine import Engine
+from connector.deliver.limits import Limiter
 from connector.deliver.log import Log
 from connector.deliver.pool import ThreadPool
 from connector.deliver.run import Pulse, Runner
@@ -22,10 +24,12 @@ from connector.domain.event import Event, Fault, NotUnderstood
 from connector.domain.retry import Schedule
 from connector.domain.source import Source
 from connector.mapping.port import MappingSet
-from connector.outbox.port import Keep, StoredCall
+from connector.outbox.port import Keep, OutboxError, StoredCall
 from connector.outbox.sqlite.database import Database
 from connector.outbox.sqlite.queue import SqliteQueue
+from connector.process.rates import SharedLimiter, rates_path
 
+_AHEAD: Millis = 200
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -42,6 +46,11 @@ class Delivering:
     def close(self) -> None:
         """Give everything back; what is still in flight keeps its lease until this process has ended."""
         self.pool.close()
+        with suppress(OutboxError):
+            self.engine.close()
+        for limiter in self.engine.limiters.values():
+            if isinstance(limiter, SharedLimiter):
+                limiter.close()
         for destination in self.engine.destinations.values():
             destination.crm.close()
         self.queue.close()
@@ -80,7 +89,13 @@ def delivering(
     def pause(span: Millis) -> None:
         stopping.wait(span / SECOND)
 
-    pool = ThreadPool(config.delivery.concurrency, carry_out)
+    most = {name: destination.crm.limits.concurrency for name, destination in crms.items()}
+    pool = ThreadPool(config.delivery.concurrency, carry_out, most)
+    boot_id = _boot_id()
+    limiters: dict[str, Limiter] = {
+        name: SharedLimiter(rates_path(config.outbox.path, name), one.crm.limits.rates, clock, boot_id)
+        for name, one in crms.items()
+    }
     engine = Engine(
         queue=queue,
         mappings=mappings,
@@ -88,10 +103,12 @@ def delivering(
         decode=partial(read_call, sources),
         pool=pool,
         clock=clock,
-        boot_id=_boot_id(),
+        boot_id=boot_id,
+        limiters=limiters,
         log=log,
         schedule=schedule(config.delivery.schedule),
         concurrency=config.delivery.concurrency,
+        ahead=_AHEAD,
         keep=Keep(
             settled=round(config.outbox.keep_settled * SECOND),
             dead=round(config.outbox.keep_dead * SECOND),

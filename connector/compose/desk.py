@@ -5,8 +5,9 @@ from contextlib import contextmanager
 
 from connector.compose.outbox import open_outbox
 from connector.config.model import Config
-from connector.outbox.port import Desk
+from connector.outbox.port import Desk, Linkbook
 from connector.outbox.sqlite.desk import SqliteDesk
+from connector.outbox.sqlite.linkbook import SqliteLinkbook
 
 
 @contextmanager
@@ -15,5 +16,15 @@ def open_desk(config: Config, *, readonly: bool) -> Iterator[Desk]:
     database = open_outbox(config, readonly=readonly)
     try:
         yield SqliteDesk(database)
+    finally:
+        database.close()
+
+
+@contextmanager
+def open_linkbook(config: Config, *, readonly: bool) -> Iterator[Linkbook]:
+    """Open the outbox for `connector links`."""
+    database = open_outbox(config, readonly=readonly)
+    try:
+        yield SqliteLinkbook(database)
     finally:
         database.close()

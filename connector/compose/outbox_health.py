@@ -22,22 +22,22 @@ def examine_outbox(config: Config) -> Sequence[Finding]:
     """Return the outbox's lines of `connector doctor`. Changes nothing, and never raises."""
     path = config.outbox.path
     if not path.exists():
-        return [Finding("outbox", ok=True, what=f"{path} is not there yet; the receiver makes it when it starts")]
+        return [Finding("file", ok=True, what=f"{path} is not there yet: `serve` makes it")]
     findings = []
     try:
         problem = damage(config)
         if problem:
             what = f"{path} is damaged ({problem}): stop everything and restore a backup, see docs/operations.md"
-            findings.append(Finding("outbox", ok=False, what=what))
+            findings.append(Finding("file", ok=False, what=what))
         else:
-            findings.append(Finding("outbox", ok=True, what=f"{path} is sound"))
+            findings.append(Finding("file", ok=True, what=f"{path} is sound"))
         database = open_outbox(config, readonly=True)
         try:
             findings += _room(config, database.size(), database.free())
         finally:
             database.close()
     except OutboxError as error:
-        findings.append(Finding("outbox", ok=False, what=str(error)))
+        findings.append(Finding("file", ok=False, what=str(error)))
     return findings
 
 
@@ -45,7 +45,7 @@ def _room(config: Config, size: int, free: int) -> Sequence[Finding]:
     outbox = config.outbox
     return [
         Finding(
-            "outbox size",
+            "size",
             ok=size <= outbox.max_bytes,
             what=f"{size} of {outbox.max_bytes} bytes"
             + ("" if size <= outbox.max_bytes else ": calls are answered 503; raise [outbox] max_bytes"),

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from connector.config import address
 from connector.domain.event import EventType
+from connector.domain.limits import LARGEST_LIMITS
 from connector.files.document import Document
 from connector.files.problem import Problem
 
@@ -61,6 +62,14 @@ class Receiver(Section):
     )
     max_header_bytes: int = Field(32768, ge=1024, le=1048576, description="bytes of all headers together")
     max_headers: int = Field(64, ge=8, le=1000, description="number of headers in one call")
+    max_keys: int = Field(
+        50_000,
+        ge=100,
+        le=LARGEST_LIMITS.keys,
+        description="names in one body (elements, of XML); more is not understood",
+    )
+    max_key_bytes: int = Field(8192, ge=64, le=LARGEST_LIMITS.key_bytes, description="bytes of one name in a form")
+    max_depth: int = Field(16, ge=4, le=LARGEST_LIMITS.depth, description="nesting in a body: brackets, JSON, XML")
     body_timeout: Seconds = Field(20, description="seconds in which a call has to be here whole")
     store_timeout: Seconds = Field(5, description="seconds to wait for the outbox before 503")
     date_past: int = Field(60, ge=1, le=3600, description="seconds that the signed Date may lie back")

@@ -7,6 +7,7 @@ from connector.config import address
 from connector.config import model as configured
 from connector.config.model import Config, SecretRef
 from connector.config.secrets import SecretError
+from connector.domain.limits import Limits
 from connector.domain.record import RecordKind
 from connector.domain.source import Dialect, Proof, Source
 from connector.files.problem import Problem, ProblemsError
@@ -59,6 +60,7 @@ def _source(
         past=receiver.date_past,
         future=receiver.date_future,
         max_body=receiver.max_body,
+        limits=Limits(receiver.max_keys, receiver.max_key_bytes, receiver.max_depth),
     )
 
 

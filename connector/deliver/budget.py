@@ -43,7 +43,7 @@ class Budget:
                 self._window, self._left = now // DAY, 0
             if self._left >= max(self._dearest, self._chunk // 2):
                 return True
-            for part in (self._chunk, self.per_day - self._queue.spent(self._name, self._window)):
+            for part in (max(self._chunk, self._dearest), self.per_day - self._queue.spent(self._name, self._window)):
                 if part > 0 and self._queue.budget(self._name, self._window, part, self.per_day):
                     self._left += part
                     break

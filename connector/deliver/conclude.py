@@ -1,5 +1,7 @@
 """From an outcome to a settlement: what an attempt's result means for the delivery and for the link."""
 
+from dataclasses import replace
+
 from connector.deliver.plan import Attempt
 from connector.domain.accepted import without_links
 from connector.domain.clock import SECOND, Instant, Millis
@@ -31,10 +33,14 @@ def conclude(
     `healthy`: another delivery to this destination succeeded lately, so a failure is this delivery's own (S23).
     `chance` is a random number from 0 to 1, for the jitter.
     """
+    if attempt.looks:
+        outcome = _looked(outcome)
     kind, due = outcome.kind, attempt.due
     state, due_at, counted, waited = DeliveryState.PENDING, None, False, 0
     reason = outcome.reason
-    if kind.is_success:
+    if attempt.looks and kind is OutcomeKind.UPDATED:
+        due_at = now  # it is linked now: the next attempt removes it, or only the link
+    elif kind.is_success:
         state = DeliveryState.DELIVERED
     elif kind in _DEAD:
         state = DeliveryState.DEAD
@@ -65,8 +71,18 @@ def conclude(
         version=attempt.mapping.version,
         wrote=outcome.wrote,
         link=_link(attempt, outcome, now),
+        may_show_late=_may_show_late(attempt, outcome),
         unlinked_parents=(*attempt.unlinked, *_lost_parents(attempt, outcome)) if kind.is_success else (),
     )
+
+
+def _looked(outcome: Outcome) -> Outcome:
+    """What looking for a record that is to be removed came to: one that is not there is removed already."""
+    if outcome.kind is OutcomeKind.ABSENT:
+        return replace(outcome, kind=OutcomeKind.ERASED, reason="there was no such record")
+    if outcome.kind is OutcomeKind.UPDATED:
+        return replace(outcome, reason="found: it is removed next, unless another record shares it")
+    return outcome
 
 
 def _wait(
@@ -82,13 +98,25 @@ def _wait(
     return max(wait, visible_after) if outcome.kind is OutcomeKind.AMBIGUOUS else wait
 
 
+def _may_show_late(attempt: Attempt, outcome: Outcome) -> bool:
+    """Whether a search may not show yet what is there by a match value: a new record, or a new value (S11, S22)."""
+    write = attempt.write
+    if attempt.looks or write.verb.removes or not (outcome.wrote or outcome.created_maybe):
+        return False
+    return write.crm_id is None or outcome.unlinked or any(key.name in write.changed for key in write.match)
+
+
 def _lost_parents(attempt: Attempt, outcome: Outcome) -> list[MissingParent]:
-    """The parents that are not there any more under the ID that we knew: they are linked to when they are again."""
+    """The parents that have yet to be linked to.
+
+    One that is not there any more under the ID that we knew is linked to when it is again. A record that was made anew
+    has no links but those that were asked for: the others are made at once.
+    """
     tried = {association.relation: association.crm_id for association in attempt.write.associations}
     return [
         MissingParent(parent.object, parent.record, tried.get(parent.relation))
         for parent in attempt.change.parents
-        if parent.relation in outcome.unassociated
+        if parent.relation in outcome.unassociated or (outcome.unlinked and parent.relation not in tried)
     ]
 
 
@@ -98,15 +126,20 @@ def _link(attempt: Attempt, outcome: Outcome, now: Instant) -> LinkChange:
     if kind is OutcomeKind.ERASED:
         return LinkChange(forget=True)
     if kind is OutcomeKind.GONE:
-        return LinkChange(unlink=True, certain=True, gone_at=now)
+        return LinkChange(unlink=True, certain=True, resolved=True, gone_at=now)
+    if attempt.looks and kind is OutcomeKind.UPDATED:
+        return LinkChange(crm_id=outcome.crm_id)
     if kind.is_success:
         accepted = without_links(attempt.difference.after, outcome.unassociated)
-        return LinkChange(crm_id=outcome.crm_id, certain=True, accepted=accepted)
+        # One that was made anew has nothing yet of what other mappings wrote to the old one.
+        return LinkChange(
+            crm_id=outcome.crm_id, unlink=outcome.unlinked, certain=True, resolved=True, accepted=accepted
+        )
     in_doubt = kind in (OutcomeKind.RETRY, OutcomeKind.AMBIGUOUS) and outcome.wrote
     if in_doubt or outcome.created_maybe:
         return LinkChange(crm_id=outcome.crm_id, unlink=outcome.unlinked, doubt_at=now)
     if outcome.wrote or outcome.unlinked or outcome.crm_id not in (None, link.crm_id):
-        # An answer came, but not for all of it: nothing is in doubt, and what the CRM has is not known either.
+        # An answer came, but not for all of it: nothing is under way, and what the CRM has is not known either.
         return LinkChange(crm_id=outcome.crm_id, unlink=outcome.unlinked, certain=True)
     if not link.attempted:
         return LinkChange(forget=True)  # nothing left the house: as if it had never been tried (S5)

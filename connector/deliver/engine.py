@@ -1,10 +1,11 @@
 """The deliverer's loop: one owner of the outbox's queue. A person reads it on one screen: `turn`."""
 
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from connector.deliver.budget import Budget
 from connector.deliver.conclude import conclude
 from connector.deliver.destination import Destination, Mode
 from connector.deliver.guard import Guard
@@ -16,7 +17,7 @@ from connector.deliver.work import Finished, Job, Leased, Pool
 from connector.domain.change import Verb
 from connector.domain.clock import DAY, HOUR, MINUTE, SECOND, Clock, Instant, Millis
 from connector.domain.decode import identity
-from connector.domain.delivery import DeliveryState
+from connector.domain.delivery import DeliveryState, Priority
 from connector.domain.event import Event, EventType, NotUnderstood
 from connector.domain.outcome import Outcome, OutcomeKind
 from connector.domain.retry import Schedule
@@ -26,6 +27,9 @@ from connector.outbox.port import Due, Keep, Pause, Queue, Route, Settled, Settl
 
 _ROUTE_AT_ONCE = 200
 _CLAIM_AT_ONCE = 64
+_GATHER: Millis = 50  # how long answers wait for others, to be settled together
+_GATHER_MOST = 50
+_REMEMBERED = 2_000  # events that were read for routing, and need not be read again for sending
 _LEASE_MARGIN: Millis = 5 * SECOND
 _JUMP: Millis = 5 * SECOND  # a larger move of the time of day against the other clock is a jump
 _RECOVER_EVERY: Millis = SECOND
@@ -48,9 +52,12 @@ class Engine:
     log: Log
     schedule: Schedule = field(default_factory=Schedule)
     concurrency: int = 16
+    ahead: Millis = (
+        0  # how much work is leased before there is a thread for it, as time: so that no thread waits for us
+    )
     keep: Keep | None = None
     chance: random.Random = field(default_factory=random.Random)
-    limiters: dict[str, Limiter] = field(init=False)
+    limiters: dict[str, Limiter] = field(default_factory=dict)
     _guard: Guard = field(init=False)
     _health: dict[str, Health] = field(init=False)
     _in_flight: Counter[str] = field(init=False, default_factory=Counter)
@@ -60,10 +67,17 @@ class Engine:
     _prune_at: Millis = field(init=False, default=0)
     _offset: Millis | None = field(init=False, default=None)
     _turns: int = field(init=False, default=0)
+    _gathering_since: Millis = field(init=False, default=0)
+    _pace: dict[str, deque[Millis]] = field(init=False, default_factory=dict)
+    _read: dict[int, Event] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._guard = Guard(self.queue, self.log)
-        self.limiters = {name: Limiter(d.crm.limits.rates, self.clock) for name, d in self.destinations.items()}
+        for name, destination in self.destinations.items():
+            limits = destination.crm.limits
+            limiter = self.limiters.setdefault(name, Limiter(limits.rates, self.clock))
+            if limits.per_day is not None:
+                limiter.budget = Budget(name, limits.per_day, self.queue)
         self._health = {name: Health(name) for name in self.destinations}
 
     # ── the loop ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -79,6 +93,8 @@ class Engine:
 
     def turn(self) -> bool:
         """Do what there is to do; tell whether anything was done."""
+        if self._gather():
+            return False
         now = self.clock.now()
         self._watch_clock(now)
         done = self._settle_finished()
@@ -101,6 +117,13 @@ class Engine:
         return self.queue.next_due(self.mappings.mappings)
 
     @property
+    def rest(self) -> Millis | None:
+        """How long the answers that are here may wait for others; None when there are none."""
+        if not self._unsettled:
+            return None
+        return max(1, self._gathering_since + _GATHER - self.clock.elapsed())
+
+    @property
     def is_idle(self) -> bool:
         """Whether nothing is in flight."""
         return self.pool.busy == 0 and not self._unsettled
@@ -108,6 +131,12 @@ class Engine:
     def finish(self) -> None:
         """Settle what has come back, and nothing more."""
         self._settle_finished()
+
+    def close(self) -> None:
+        """Give back what was fetched of the day's budgets and not spent."""
+        for limiter in self.limiters.values():
+            if limiter.budget is not None:
+                limiter.budget.give_back()
 
     # ── steps of a turn ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -143,6 +172,9 @@ class Engine:
         event = self.decode(call)
         if isinstance(event, NotUnderstood):
             return event
+        self._read[call.event_id] = event
+        if len(self._read) > _REMEMBERED:
+            del self._read[next(iter(self._read))]
         now = self.clock.now()
         is_delete = event.type is EventType.DELETE
         return event, [
@@ -178,14 +210,42 @@ class Engine:
         pauses = self._pauses_of(mapping, paused)
         if any(pause.until is None or pause.until > now for pause in pauses):
             return 0, False
+        if self._is_spent(mapping.destination, now):
+            return 0, False
         if pauses:
             is_probing = any(pause.subject in self._probing for pause in pauses)
             return (0 if is_probing else 1), True
         destination = self.destinations[mapping.destination]
         if self.limiters[destination.name].delay() > SECOND // 2:
             return 0, False
+        ahead = self._ahead(destination.name)
         mine = min(destination.crm.limits.concurrency, self.concurrency) - self._in_flight[destination.name]
-        return min(mine, self.concurrency - self._in_flight.total()), False
+        return min(mine, self.concurrency - self._in_flight.total()) + ahead, False
+
+    def _ahead(self, destination: str) -> int:
+        """Return how many jobs may wait for a thread: as many as have lately ended in that time, and not many."""
+        since = self.clock.elapsed() - self.ahead
+        ended = sum(at > since for at in self._pace.get(destination, ()))
+        return min(ended, 2 * self.concurrency) if self.ahead else 0
+
+    def _is_spent(self, destination: str, now: Instant) -> bool:
+        """Pause a destination whose budget of the day is used up, until the next day's begins."""
+        budget = self.limiters[destination].budget
+        if budget is None or budget.refill(now):
+            return False
+        reason = f"the daily budget of {budget.per_day} is used up"
+        self.queue.pause(Pause(destination, "budget", reason, now, budget.until(now)))
+        self.log("paused", subject=destination, by="budget", reason=reason)
+        return True
+
+    def _save_for_live(self, destination: str, decisions: list[Decision], now: Instant) -> list[Decision]:
+        """Replays and backfills wait while what is left of the day's budget is for live traffic."""
+        budget = self.limiters[destination].budget
+        late = {d.due.delivery_id for d in decisions if isinstance(d, Attempt) and d.due.priority is Priority.REPLAY}
+        if budget is None or not late or not budget.is_for_live_only():
+            return decisions
+        reason = "what is left of the daily budget is for live traffic"
+        return [Postpone(d.due, budget.until(now), reason) if d.due.delivery_id in late else d for d in decisions]
 
     @staticmethod
     def _pauses_of(mapping: MappingPort, paused: Mapping[str, Pause]) -> list[Pause]:
@@ -194,16 +254,21 @@ class Engine:
 
     def _claim_for(self, mapping: MappingPort, room: int, now: Instant, *, is_probe: bool) -> bool:
         destination = self.destinations[mapping.destination]
-        limit = 1 if is_probe else min(_CLAIM_AT_ONCE, max(room * 2, room * self._batch_hint(mapping)))
-        dues = self.queue.due(now, mapping.name, mapping.destination, mapping.object, limit)
-        if not dues:
+        batch = self._batch_hint(mapping)
+        limit = 1 if is_probe else min(max(_CLAIM_AT_ONCE, batch), room * batch)
+        # In batches, what lingers goes with the first that is due: it has waited for company, and here it is.
+        until = now + mapping.linger if batch > 1 else now
+        dues = self.queue.due(until, mapping.name, mapping.destination, mapping.object, limit)
+        if not any(due.due_at <= now for due in dues):
             return False
+        dues = [due for due in dues if due.due_at <= now or due.attempts == 0]
         knowledge = self._knowledge()
         decisions = [decide(due, mapping, knowledge, now) for due in dues]
         if destination.mode is Mode.OBSERVE:
             decisions = [_observe(decision) for decision in decisions]
+        decisions = self._save_for_live(mapping.destination, decisions, now)
         decisions = self._guard.pass_on(mapping, decisions, now)
-        attempts = [d for d in decisions if isinstance(d, Attempt)][: room * self._batch_hint(mapping)]
+        attempts = [d for d in decisions if isinstance(d, Attempt)]
         plain = [d for d in decisions if not isinstance(d, Attempt)]
         settlements = [_settlement(d, mapping, now) for d in plain]
         longest = destination.crm.longest_send
@@ -245,16 +310,18 @@ class Engine:
             object=due.object,
             link_version=due.link.version,
             keys=attempt.keys,
+            lasting=attempt.lasting,
+            lasts=self.destinations[due.destination].crm.visible_after(due.object),
             lease=self.queue.lease(),
             lease_until=lease_until,
-            during=attempt.difference.during,
+            during=None if attempt.looks else attempt.difference.during,
             in_doubt_until=in_doubt_until,
             removes=attempt.change.verb.removes,
         )
 
     def _knowledge(self) -> Knowledge:
         return Knowledge(
-            decode=self.decode,
+            decode=self._decode,
             stored=self.queue.stored,
             last_state=self.queue.last_state,
             parents=self.queue.parents,
@@ -263,12 +330,32 @@ class Engine:
             hasher=self.queue.hasher,
         )
 
+    def _decode(self, call: StoredCall) -> Event | NotUnderstood:
+        return self._read.get(call.event_id) or self.decode(call)
+
     # ── what comes back ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _settle_finished(self) -> bool:
+    def _fetch(self) -> None:
         for result in self.pool.finished():
-            self._in_flight[result.job.destination] -= 1
+            if not self._unsettled:
+                self._gathering_since = self.clock.elapsed()
+            destination = result.job.destination
+            self._in_flight[destination] -= 1
             self._unsettled.append(result)
+            if self.ahead:
+                self._pace.setdefault(destination, deque(maxlen=2 * self.concurrency)).append(self.clock.elapsed())
+
+    def _gather(self) -> bool:
+        """Tell whether to wait for more answers before the next turn: while all threads have work, and not for long."""
+        self._fetch()
+        return (
+            0 < len(self._unsettled) < _GATHER_MOST
+            and self._in_flight.total() > self.concurrency
+            and self.clock.elapsed() < self._gathering_since + _GATHER
+        )
+
+    def _settle_finished(self) -> bool:
+        self._fetch()
         if not self._unsettled:
             return False
         now = self.clock.now()

@@ -62,6 +62,8 @@ class Health:
 
     @staticmethod
     def _longer(pause: Pause, before: Pause | None, first: Millis, now: Instant) -> Pause:
+        if before is not None and before.subject == pause.subject and before.until is not None and before.until > now:
+            return before  # it left before the pause began: only a probe says something new
         probes = before.probes + 1 if before is not None and before.subject == pause.subject else 0
         wait = min(first * 2 ** min(probes, 20), max(first, _PROBE_LONGEST))
         since = before.since if before is not None and before.subject == pause.subject else pause.since

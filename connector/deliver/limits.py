@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from connector.crm.port import Rate
+from connector.deliver.budget import Budget
 from connector.domain.clock import Clock, Millis
 
 
@@ -12,10 +13,11 @@ class Limiter:
     """A generic cell rate limiter per rate; thread-safe.
 
     Each rate keeps the moment at which its bucket is empty again. A request moves it on by its cost, and has to wait
-    for as long as that moment lies further ahead than the bucket is deep.
+    for as long as that moment lies further ahead than the bucket is deep. `budget` bounds the day as well.
     """
 
     def __init__(self, rates: Sequence[Rate], clock: Clock) -> None:
+        self.budget: Budget | None = None
         self._rates = tuple(rates)
         self._clock = clock
         self._empty_at: list[float] = [0.0] * len(self._rates)
@@ -26,6 +28,10 @@ class Limiter:
         """Give the moments to read and to change; nobody else does meanwhile."""
         with self._lock:
             yield self._empty_at
+
+    def spend(self, cost: int) -> bool:
+        """Take `cost` from the day's budget, if there is one; False when so much is not at hand."""
+        return self.budget is None or self.budget.spend(cost)
 
     def reserve(self, cost: int) -> Millis:
         """Take `cost` and return how long to wait before sending."""

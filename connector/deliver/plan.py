@@ -22,7 +22,11 @@ _PARENT_LATEST: Millis = 30 * SECOND
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Send this. `keys` are the locks to take; `unlinked` the parents that have no link yet."""
+    """Send this. `keys` are the locks to take; `unlinked` the parents that have no link yet.
+
+    `lasting` are the locks that stay for a while when something was written: the match keys that a search may not show
+    yet. `looks`: this only looks for the record that is to be removed.
+    """
 
     due: Due
     mapping: Mapping
@@ -30,7 +34,9 @@ class Attempt:
     write: Write
     difference: Difference
     keys: tuple[bytes, ...]
+    lasting: frozenset[bytes]
     unlinked: tuple[MissingParent, ...] = ()
+    looks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +136,12 @@ def _removal(due: Due, mapping: Mapping, change: Change, known: Knowledge) -> De
     if crm_id is not None and known.sharers(due.destination, due.object, crm_id, due.record):
         reason = "another Copernica record shares the CRM's record: only the link was removed"
         return Settle(due, DeliveryState.SKIPPED, reason, LinkChange(forget=True), renew_sharers=True)
+    # Without a link it is looked up first, and linked: another Copernica record may share what is found (S16).
+    looks = crm_id is None and bool(change.match)
     write = Write(
         id=str(due.call.event_id),
         object=due.object,
-        verb=change.verb,
+        verb=Verb.UPDATE if looks else change.verb,
         crm_id=crm_id,
         match=change.match,
         unmatchable=change.unmatchable,
@@ -142,7 +150,7 @@ def _removal(due: Due, mapping: Mapping, change: Change, known: Knowledge) -> De
         many=change.many,
     )
     nothing = compare(change, {}, due.link.accepted, known.hasher, everything=False, forced=False)
-    return Attempt(due, mapping, change, write, nothing, lock_keys(due, change, known.hasher))
+    return Attempt(due, mapping, change, write, nothing, *lock_keys(due, change, known.hasher), looks=looks)
 
 
 def _doubtful_keys(due: Due, mapping: Mapping, change: Change, known: Knowledge) -> tuple[MatchKey, ...]:
@@ -158,6 +166,18 @@ def _doubtful_keys(due: Due, mapping: Mapping, change: Change, known: Knowledge)
             if isinstance(then, Change):
                 found.update(dict.fromkeys(key for key in then.match if key not in change.match))
     return tuple(found)
+
+
+def _may_have_removed(due: Due, mapping: Mapping, known: Knowledge) -> bool:
+    """Whether the linked record may be gone by a removal of our own whose answer is missing: no person deleted it."""
+    for event_id in due.link.doubt_events if due.link.crm_id is not None else ():
+        call = known.stored(event_id)
+        event = None if call is None else known.decode(call)
+        if isinstance(event, Event):
+            then = mapping.translate(event, linked=True, last=None)
+            if isinstance(then, Change) and then.verb.removes:
+                return True
+    return False
 
 
 def erasure(due: Due, mapping: Mapping, known: Knowledge, now: Instant) -> Decision:
@@ -209,28 +229,32 @@ def _write(due: Due, mapping: Mapping, change: Change, known: Knowledge, now: In
         ),
         created_maybe_at=due.link.doubt_at if due.link.crm_id is None else None,
         created_maybe_match=_doubtful_keys(due, mapping, change, known),
-        when_gone=change.when_gone,
+        when_gone=WhenGone.RECREATE if _may_have_removed(due, mapping, known) else change.when_gone,
         many=change.many,
     )
     unlinked = tuple(MissingParent(parent.object, parent.record) for parent, view in pairs if view.crm_id is None)
-    return Attempt(due, mapping, change, write, difference, lock_keys(due, change, known.hasher), unlinked)
+    return Attempt(due, mapping, change, write, difference, *lock_keys(due, change, known.hasher), unlinked)
 
 
 def _wanted(parent: Parent) -> tuple[str, str, Record]:
     return parent.mapping, parent.object, parent.record
 
 
-def lock_keys(due: Due, change: Change, hasher: Hasher) -> tuple[bytes, ...]:
-    """Return what only one writer may have: the link, the CRM's record, and each match key, old and new (S11)."""
+def lock_keys(due: Due, change: Change, hasher: Hasher) -> tuple[tuple[bytes, ...], frozenset[bytes]]:
+    """Return what only one writer may have: the link, the CRM's record, and each match key, old and new (S11).
+
+    The second part are the new match keys.
+    """
     place = f"{due.destination}\0{due.object}"
     keys = {hasher.digest(f"link\0{place}\0{due.record}")}
+    lasting: set[bytes] = set()
     if due.link.crm_id is not None:
         keys.add(hasher.digest(f"crm\0{place}\0{due.link.crm_id}"))
     if not change.verb.removes or due.link.crm_id is None:
         for match in change.match:
             value = match.value.lower() if isinstance(match.value, str) else match.value
-            keys.add(hasher.digest(f"match\0{place}\0{match.name}\0{hasher.value(value).hex()}"))
+            lasting.add(hasher.digest(f"match\0{place}\0{match.name}\0{hasher.value(value).hex()}"))
             old = due.link.accepted.hashes.get(match.name)
             if old is not None:
                 keys.add(hasher.digest(f"match\0{place}\0{match.name}\0{old.hex()}"))
-    return tuple(sorted(keys))
+    return tuple(sorted(keys | lasting)), frozenset(lasting)

@@ -1,21 +1,34 @@
 """Threads that carry out jobs, and the one place where the deliverer waits."""
 
-import queue
 import threading
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
 
 from connector.deliver.work import Finished, Job
 from connector.domain.clock import Millis
 
+_FEW = 4
+_QUICK: Millis = 10
+_LOOK_AGAIN = 0.02  # seconds: more threads begin when the first jobs turn out to take long
+
 
 class ThreadPool:
-    """See `connector.deliver.work.Pool`. Threads start when they are first needed, at most `size`."""
+    """See `connector.deliver.work.Pool`. At most `size` jobs at a time, and `most` of each destination.
 
-    def __init__(self, size: int, perform: Callable[[Job], Finished]) -> None:
+    While jobs end at once, a few threads get through more of them than many: those would only pass the interpreter
+    round. Threads start when they are first needed.
+    """
+
+    def __init__(self, size: int, perform: Callable[[Job], Finished], most: Mapping[str, int] | None = None) -> None:
         self._size = size
         self._perform = perform
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._most = most or {}
+        self._jobs: deque[Job] = deque()
+        self._at_work: Counter[str] = Counter()
+        self._took: float = 0  # milliseconds, of the last jobs on average
+        self._free = threading.Condition()
+        self._idle = 0
+        self._closed = False
         self._finished: deque[Finished] = deque()
         self._woken = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -24,16 +37,40 @@ class ThreadPool:
     def submit(self, job: Job) -> None:
         """Carry out a job."""
         self._busy += 1
-        if len(self._threads) < min(self._size, self._busy):
-            thread = threading.Thread(target=self._work, name=f"deliver-{len(self._threads)}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
-        self._jobs.put(job)
+        with self._free:
+            self._jobs.append(job)
+            if self._idle:
+                self._free.notify()
+            elif len(self._threads) < self._size:
+                thread = threading.Thread(target=self._work, name=f"deliver-{len(self._threads)}", daemon=True)
+                self._threads.append(thread)
+                thread.start()
 
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            self._finished.append(self._perform(job))
+        while (job := self._next()) is not None:
+            result = self._perform(job)
+            with self._free:
+                self._at_work[job.destination] -= 1
+                self._took += (result.took - self._took) / 16
+                if self._idle and self._jobs:
+                    self._free.notify()
+            self._finished.append(result)
             self._woken.set()
+
+    def _next(self) -> Job | None:
+        """Wait for a job that may begin; None when there will be no more."""
+        with self._free:
+            while not self._closed:
+                if self._at_work.total() < (self._size if self._took > _QUICK else _FEW):
+                    for place, job in enumerate(self._jobs):
+                        if self._at_work[job.destination] < self._most.get(job.destination, self._size):
+                            del self._jobs[place]
+                            self._at_work[job.destination] += 1
+                            return job
+                self._idle += 1
+                self._free.wait(_LOOK_AGAIN if self._jobs else None)
+                self._idle -= 1
+            return None
 
     def finished(self) -> Sequence[Finished]:
         """Return the jobs that have ended since the last call."""
@@ -59,5 +96,6 @@ class ThreadPool:
 
     def close(self) -> None:
         """Let idle threads end. One that hangs in a request dies with the process."""
-        for _ in self._threads:
-            self._jobs.put(None)
+        with self._free:
+            self._closed = True
+            self._free.notify_all()

@@ -71,6 +71,9 @@ class Runner:
         return worked
 
     def _span(self, longest: Millis) -> Millis:
+        rest = self._engine.rest
+        if rest is not None:
+            return min(rest, longest)
         due = self._engine.next_due()
         return longest if due is None else max(5, min(longest, due - self._clock.now()))
 

@@ -58,7 +58,7 @@ class JobGate:
 
     def may_send(self, cost: int) -> bool:
         """See `connector.crm.port.Gate`."""
-        if self._is_over():
+        if self._is_over() or not self._limiter.spend(cost):
             return False
         wait = self._limiter.reserve(cost)
         if wait:

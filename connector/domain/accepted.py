@@ -48,6 +48,9 @@ class Difference:
         return not self.changed and not self.links
 
 
+_as_text = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
+
+
 class Hasher:
     """Hashes values with the outbox's own key, so that no personal data can be read or tested from outside."""
 
@@ -56,8 +59,7 @@ class Hasher:
 
     def value(self, value: JsonValue) -> bytes:
         """Return the hash of a mapped value; never EMPTY."""
-        text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-        digest = self.digest(text, HASH_BYTES)
+        digest = self.digest(_as_text(value), HASH_BYTES)
         return digest if digest != EMPTY else b"\1" * HASH_BYTES
 
     def digest(self, text: str, size: int = 16) -> bytes:

@@ -4,6 +4,8 @@ import codecs
 from dataclasses import dataclass
 from typing import Final
 
+from connector.domain.note import Note, NoteKind
+
 UTF_8: Final = "utf-8"
 _WESTERN: Final = "windows-1252"
 
@@ -28,10 +30,10 @@ that it was ever asked for.
 
 @dataclass(frozen=True, slots=True)
 class Charset:
-    """A known character set. `note` is empty, or says that the label was not known."""
+    """A known character set. `notes` say whether the label was not known."""
 
     codec: str
-    note: str = ""
+    notes: tuple[Note, ...] = ()
 
 
 def find_charset(label: str) -> Charset:
@@ -41,7 +43,8 @@ def find_charset(label: str) -> Charset:
         return Charset(UTF_8)
     codec = _LABELS.get(name)
     if codec is None:
-        return Charset(UTF_8, "the character set that the header names is not known: read as UTF-8")
+        note = Note(NoteKind.CHARSET, "the character set that the header names is not known: read as UTF-8")
+        return Charset(UTF_8, (note,))
     return Charset(codec)
 
 

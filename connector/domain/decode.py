@@ -10,6 +10,7 @@ from connector.domain import dutchtime
 from connector.domain.clock import DAY, SECOND, Instant
 from connector.domain.document import Document
 from connector.domain.event import Event, EventType, Fault, NotUnderstood, Rank, TimeFrom
+from connector.domain.note import Note, NoteKind
 from connector.domain.reading import Reading, Shape, read_body
 from connector.domain.record import Record, RecordKind
 from connector.domain.request import VerifiedRequest
@@ -44,7 +45,7 @@ class Decoded:
     """What a call means, and what the operator should know of it. No personal data in the notes."""
 
     event: Event | NotUnderstood
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 class _NotUnderstoodError(Exception):
@@ -59,7 +60,7 @@ def decode(request: VerifiedRequest, source: Source) -> Event | NotUnderstood:
 
 def decode_with_notes(request: VerifiedRequest, source: Source) -> Decoded:
     """Return what the call means, with warnings: a clock or zone that is off, an unknown character set."""
-    reading = read_body(request.request)
+    reading = read_body(request.request, source.limits)
     if isinstance(reading, NotUnderstood):
         return Decoded(reading)
     try:
@@ -235,7 +236,7 @@ def _variables(document: Document) -> Mapping[str, str | tuple[str, ...]]:
 # ── when ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _moment(values: Mapping[str, str], request: VerifiedRequest) -> tuple[Instant, TimeFrom, tuple[str, ...]]:
+def _moment(values: Mapping[str, str], request: VerifiedRequest) -> tuple[Instant, TimeFrom, tuple[Note, ...]]:
     """Return the event's moment by the best source that gives a sane one (S3): 1971 to a day after arrival."""
     arrival = request.request.received_at
     near = arrival if request.signed_at is None else request.signed_at
@@ -261,8 +262,9 @@ def _unix(text: str) -> tuple[Instant, ...]:
     return (number * SECOND + int((match[2] or "0").ljust(3, "0")[:3]),)
 
 
-def _compared(time: Instant, stamps: list[Instant]) -> tuple[str, ...]:
+def _compared(time: Instant, stamps: list[Instant]) -> tuple[Note, ...]:
     off = min((stamp - time for stamp in stamps), key=abs, default=0)
     if abs(off) <= _SAME_MOMENT:
         return ()
-    return (f"timestamp, read as Dutch time, is {off // SECOND:+d} s off time: it may be in another zone",)
+    text = f"timestamp, read as Dutch time, is {off // SECOND:+d} s off time: it may be in another zone"
+    return (Note(NoteKind.ZONE, text),)

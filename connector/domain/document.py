@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from connector.domain.charset import find_charset, to_text
+from connector.domain.note import Note, NoteKind
 
 OFF: Final = frozenset({"", "0", "false", "no", "off"})
 FLAGS: Final = OFF | {"1", "true", "yes", "on"}
@@ -32,7 +33,7 @@ class Document:
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     maps: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     interests: Interests | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,12 @@ def _is_index(name: str | None) -> bool:
     return name is not None and name.isascii() and name.isdecimal()
 
 
-def read_text(body: bytes, label: str) -> tuple[str, tuple[str, ...]]:
+def repeated(name: str) -> Note:
+    """Return the note that a name in a mapping came more than once."""
+    return Note(NoteKind.REPEATED, f"a name in {name} comes more than once: the last value counts")
+
+
+def read_text(body: bytes, label: str) -> tuple[str, tuple[Note, ...]]:
     """Decode a document: by its byte order mark, else as 16-bit text if it looks like it, else as `label` says."""
     for mark, codec in (
         (codecs.BOM_UTF8, "utf-8"),
@@ -97,4 +103,4 @@ def read_text(body: bytes, label: str) -> tuple[str, tuple[str, ...]]:
     if body[:1] == b"\0" and body[1:2] != b"\0":
         return to_text(body, "utf-16-be"), ()
     charset = find_charset(label)
-    return to_text(body, charset.codec), (charset.note,) if charset.note else ()
+    return to_text(body, charset.codec), charset.notes

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Final, TypeAlias
 
 from connector.domain.charset import find_charset, to_text
+from connector.domain.note import Note
 
 FLAT: Final = ("fields", "parameters")
 _CHUNK: Final = 32 * 1024
@@ -74,7 +75,7 @@ class Form:
 
     values: Branch
     flat: dict[str, dict[str, str]] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 DEFAULT_BOUNDS: Final = Bounds()
@@ -119,7 +120,7 @@ def decode_form(body: bytes, charset: str = "", bounds: Bounds = DEFAULT_BOUNDS)
         branches += made
         if branches > bounds.pairs:
             return FormError("pairs", f"more than {bounds.pairs} branches")
-    return Form(values, flat, (known.note,) if known.note else ())
+    return Form(values, flat, known.notes)
 
 
 _COMMON: Final = tuple(

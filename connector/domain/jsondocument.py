@@ -14,7 +14,9 @@ from connector.domain.document import (
     RefusedError,
     gather_interests,
     read_text,
+    repeated,
 )
+from connector.domain.note import Note
 
 # A string counts as closed at the end of the text, so that no quote is ever looked at twice: the time stays linear.
 _STRUCTURE: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{},]', re.DOTALL)
@@ -91,7 +93,7 @@ def _check_structure(text: str, bounds: DocumentBounds) -> None:
             raise RefusedError(f"more than {bounds.items} values")
 
 
-def _from_json(tree: Any, notes: tuple[str, ...]) -> Document:
+def _from_json(tree: Any, notes: tuple[Note, ...]) -> Document:
     if not isinstance(tree, dict):
         raise RefusedError("not an object")
     if isinstance(tree, _Repeating):
@@ -109,7 +111,7 @@ def _from_json(tree: Any, notes: tuple[str, ...]) -> Document:
                 continue
             maps[name] = _map(name, value)
             if isinstance(value, _Repeating):
-                notes = (*notes, f"a name in {name} comes more than once: the last value counts")
+                notes = (*notes, repeated(name))
         elif isinstance(value, list):
             lists[name] = tuple(_scalar(item) for item in value if _is_text(item))
         elif _is_text(value):

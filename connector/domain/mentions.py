@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from connector.domain.limits import LARGEST_LIMITS
 from connector.domain.reading import Reading, read_body
 from connector.domain.request import UnverifiedRequest
 
@@ -20,11 +21,13 @@ _ADDRESS: Final = re.compile(
 _LONGEST_ADDRESS: Final = 320
 _JSON_ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|([\"\\/bfnrt]))")
 _JSON_SHORT: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_ENTITY: Final = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|\w{2,20};);?")  # a form's `&` begins none
 _QUOTED: Final = re.compile(r"=[0-9A-Fa-f]{2}|=\r?\n")
 _WORD: Final = re.compile(r"=\?[^?\s]+\?([bqBQ])\?([^?\s]*)\?=")
 _BETWEEN_WORDS: Final = re.compile(r"(\?=)\s+(=\?)")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{16,}(?:[ \t]*\r?\n[ \t]*[A-Za-z0-9+/_-]+)*={0,2}")
 _CONTROL: Final = bytes(set(range(32)) - {0, 9, 10, 13})
+_HIGH: Final = bytes(range(128, 256))
 _BINARY: Final = 0.03  # with a larger share of control characters it is no text
 _LONGER: Final = r"(?<![\w.+-])"  # `an@x` is not in `jan@x`
 
@@ -65,7 +68,7 @@ def addresses(text: str) -> frozenset[str]:
 
 def own_addresses(request: UnverifiedRequest) -> frozenset[str]:
     """Return the addresses that a call gives its record: in fields (before and after), parameters, recipient."""
-    reading = read_body(request)
+    reading = read_body(request, LARGEST_LIMITS)
     if not isinstance(reading, Reading):
         return frozenset()
     document = reading.document
@@ -135,8 +138,8 @@ def _inside(text: str) -> Iterator[str]:
             yield from _texts(unquote_to_bytes(raw.replace(b"+", b" ")))
     if "\\" in text:
         yield _JSON_ESCAPE.sub(_unescaped, text)
-    if "&" in text:
-        yield html.unescape(text)
+    if "&#" in text or ("&" in text and ";" in text):
+        yield _ENTITY.sub(lambda match: html.unescape(match[0]), text)
     if "=?" in text:
         yield _WORD.sub(_word, _BETWEEN_WORDS.sub(r"\1\2", text))
     if _QUOTED.search(text):
@@ -167,11 +170,16 @@ def _from_base64(text: str) -> Iterator[str]:
             data = base64.b64decode(start[: len(start) - (len(start) % 4 == 1)] + "=" * (-len(start) % 4 % 3))
         except (binascii.Error, ValueError):
             continue
-        is_text = len(data) - len(data.translate(None, _CONTROL)) <= _BINARY * len(data)
-        if is_text and any(sign in data for sign in _SIGNS):
+        if _is_text(data):
             yield from _texts(data)
 
 
+def _is_text(data: bytes) -> bool:
+    """Whether this can be text, perhaps after some bytes that are none: most of what looks like base64 is not."""
+    if len(data) - len(data.translate(None, _CONTROL)) > _BINARY * len(data):
+        return False
+    is_western = len(data.translate(None, _HIGH)) >= len(data) / 2
+    return is_western or "\ufffd" not in data.decode("utf-8", "replace")
+
+
 _URL_SAFE: Final = str.maketrans("-_", "+/")
-_SIGNS: Final = (b"@", b"%40", b"=40", b"u0040", b"&#", b"\0@")
-"""What a text has to have somewhere for an address to be in it."""

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from connector.domain.document import MAPS, Document, DocumentError, Interests, gather_interests
+from connector.domain.document import MAPS, Document, DocumentBounds, DocumentError, Interests, gather_interests
 from connector.domain.event import Fault, NotUnderstood
-from connector.domain.form import Branch, Form, FormError, decode_form
+from connector.domain.form import Bounds, Branch, Form, FormError, decode_form
 from connector.domain.jsondocument import parse_json
+from connector.domain.limits import DEFAULT_LIMITS, Limits
 from connector.domain.request import UnverifiedRequest
 from connector.domain.xmldocument import parse_xml
 
@@ -40,9 +41,10 @@ _MEDIA: Final = {
 _CHARSET: Final = re.compile(r";\s*charset\s*=\s*(\"[^\"]*\"|[^;\s]*)", re.IGNORECASE)
 _BEFORE_TEXT: Final = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"
 _SNIFFED: Final = 4096
+_LARGEST: Final = 64 * 1024 * 1024  # what [receiver] max_body can be: the door has refused what is larger
 
 
-def read_body(request: UnverifiedRequest) -> Reading | NotUnderstood:
+def read_body(request: UnverifiedRequest, limits: Limits = DEFAULT_LIMITS) -> Reading | NotUnderstood:
     """Read the body by its content type; by its first character when the type is missing or generic.
 
     A body that is called a form but begins like a document is read as one: a form is what HTTP libraries say when
@@ -57,7 +59,7 @@ def read_body(request: UnverifiedRequest) -> Reading | NotUnderstood:
         return NotUnderstood(Fault.CONTENT_TYPE, "the content type is neither a form nor JSON nor XML")
     named = _CHARSET.search(content_type)
     charset = named[1].strip('"') if named else ""
-    document = _parse(shape, body, charset)
+    document = _parse(shape, body, charset, limits)
     if isinstance(document, DocumentError):
         return NotUnderstood(Fault.CONTENT, document.detail)
     return Reading(shape, document)
@@ -85,12 +87,11 @@ def _sniff(body: bytes) -> Shape | None:
     return Shape.FORM if b"=" in start else None
 
 
-def _parse(shape: Shape, body: bytes, charset: str) -> Document | DocumentError:
-    if shape is Shape.JSON:
-        return parse_json(body, charset)
-    if shape is Shape.XML:
-        return parse_xml(body, charset)
-    form = decode_form(body, charset)
+def _parse(shape: Shape, body: bytes, charset: str, limits: Limits) -> Document | DocumentError:
+    if shape is not Shape.FORM:
+        bounds = DocumentBounds(size=_LARGEST, items=limits.keys, depth=limits.depth)
+        return parse_json(body, charset, bounds) if shape is Shape.JSON else parse_xml(body, charset, bounds)
+    form = decode_form(body, charset, Bounds(pairs=limits.keys, key=limits.key_bytes, depth=limits.depth))
     return DocumentError(f"form: {form.detail}") if isinstance(form, FormError) else _from_form(form)
 
 

@@ -8,8 +8,9 @@ Choices that the draft leaves open, each to the safe side:
   headers; the parameters of those names, and all unknown ones, are ignored.
 - A header that is signed has to be there exactly once: joining several, as the draft does, would let somebody on the
   way move a value from one to another. A name listed twice is refused for the same reason.
-- A line fold is white space inside the Signature header (senders fold it), and refused in any other signed header: the
-  draft and HTTP itself disagree on what a folded value is.
+- A line fold is white space inside the Signature header (senders fold it). In any other signed header it is refused:
+  the draft and HTTP itself disagree on what a folded value is. The server reads folds as a space (RFC 9112, 5.2) before
+  they come here, so that such a call is genuine only if a space is what was signed.
 """
 
 import base64

@@ -5,6 +5,7 @@ from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 
 from connector.domain.event import EventType
+from connector.domain.limits import DEFAULT_LIMITS, Limits
 from connector.domain.record import RecordKind
 
 
@@ -32,7 +33,7 @@ class Source:
     `/copernica/shop`; with Proof.SECRET the call's path is `path/SECRET`. `host` is the public host name, with the port
     if the public URL names one. `account` is the number in X-Copernica-ID. `kind` and `scope` say, for a callback, what
     its `id` means. `declined` types cost nothing but the 2xx and a count (S34). `past` and `future` bound the signed
-    Date, in seconds. `max_body` is in bytes.
+    Date, in seconds. `max_body` is in bytes; `limits` bound what a body may hold.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Source:
     past: int = 60
     future: int = 60
     max_body: int = 4 * 1024 * 1024
+    limits: Limits = DEFAULT_LIMITS
 
     @property
     def is_signed(self) -> bool:

@@ -16,7 +16,9 @@ from connector.domain.document import (
     RefusedError,
     gather_interests,
     read_text,
+    repeated,
 )
+from connector.domain.note import Note
 
 _LIST_ITEMS: Final = frozenset({"interest", "tag", "item"})
 _DECLARED: Final = re.compile(rb"\s*<\?xml\s[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z0-9._-]{1,40})[\"']")
@@ -112,7 +114,7 @@ def _refuse_declaration(*_what: Any) -> NoReturn:
     raise RefusedError("a document type declaration or an entity")
 
 
-def _from_xml(root: _Element, notes: tuple[str, ...]) -> Document:
+def _from_xml(root: _Element, notes: tuple[Note, ...]) -> Document:
     values: dict[str, str] = {}
     lists: dict[str, tuple[str, ...]] = {}
     maps: dict[str, Mapping[str, str]] = {}
@@ -128,7 +130,7 @@ def _from_xml(root: _Element, notes: tuple[str, ...]) -> Document:
         elif name in MAPS:
             maps[name], is_repeating = _map(element)
             if is_repeating:
-                notes = (*notes, f"a name in {name} comes more than once: the last value counts")
+                notes = (*notes, repeated(name))
         elif not element.children:
             values[name] = element.value.strip()
     found = None if interests is None else gather_interests(interests)

@@ -8,7 +8,6 @@ context may say more: `hint` (what to try), `offset` (how far into the value), `
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -17,7 +16,7 @@ from pydantic_core.core_schema import ErrorType
 
 from connector.files import words
 from connector.files.document import Document
-from connector.files.known import description, known_keys, models_at
+from connector.files.known import description, known_keys, meant, models_at, nearest
 from connector.files.lines import KeyPath, is_secret, shown
 from connector.files.problem import Problem, ProblemsError
 
@@ -155,12 +154,12 @@ class _Explainer:
         parent, name = (*self._at, *mistake.path[:-1]), str(mistake.path[-1])
         known = known_keys(self._models(mistake))
         free = [key for key in known if key not in self._document.value(parent)]
-        near = get_close_matches(name.lower().replace("-", "_"), free, 1, 0.6)
+        near = nearest(name, free)
+        hint = meant(self._models(mistake), name) or (f"`{near}`" if near else "")
         what = f"unknown key `{name}`"
-        if not near and 0 < len(known) <= _FEW:
+        if not hint and 0 < len(known) <= _FEW:
             what += f" (known here: {', '.join(known)})"
         place = self._document.place((*parent, name), at_key=True)
-        hint = f"`{near[0]}`" if near else ""
         return Problem(self._document.file, place.line, place.column, shown(parent), what, hint)
 
     def _missing(self, mistake: _Mistake) -> Problem:

@@ -1,6 +1,7 @@
 """What a model knows at a place in a file: found by walking its annotations."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -28,6 +29,21 @@ def description(models: Sequence[type[BaseModel]], key: str) -> str:
         if name is not None:
             return model.model_fields[name].description or ""
     return ""
+
+
+def meant(models: Sequence[type[BaseModel]], said: str) -> str:
+    """Return what to try for a key that people write for something else, or nothing.
+
+    A model says so in `MEANT`: word → hint.
+    """
+    return next((hint for model in models if (hint := getattr(model, "MEANT", {}).get(said))), "")
+
+
+def nearest(said: str, known: Sequence[str]) -> str:
+    """Return the key that was surely meant, or nothing: a wrong guess leads further away than none."""
+    word = said.lower().replace("-", "_")
+    longer = [key for key in known if key.startswith(f"{word}_")]
+    return next(iter(longer or get_close_matches(word, known, 1, 0.75)), "")
 
 
 def _is_model(annotation: Any) -> bool:

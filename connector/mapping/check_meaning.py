@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterator
 from difflib import get_close_matches
 
 from connector.domain.event import EventType
-from connector.files.document import KeyPath
 from connector.files.problem import Problem, Severity
-from connector.mapping.draft import Draft, values_of
+from connector.mapping.check_email import check_email
+from connector.mapping.draft import Draft, place_of, values_of
 from connector.mapping.expression import Kind
 from connector.mapping.model import From
 from connector.mapping.normal import ON_DELETE, OTHERWISE, choices
@@ -39,6 +39,7 @@ def check_meaning(draft: Draft) -> Iterator[Problem]:
         yield from _from(draft)
         yield from _on_delete(draft)
         yield from _names(draft)
+        yield from check_email(draft)
     yield from _otherwise(draft)
     yield from _when(draft)
     yield from _contents(draft)
@@ -174,7 +175,9 @@ def _contents(draft: Draft) -> Iterator[Problem]:
         yield document.problem(
             ("on_create_only",), f"is never used: {why}", "create: true, or leaving this out", at_key=True
         )
-    if not creates or not changes or not model.set or {"set", "on_create_only"} & draft.broken:
+    if not creates or not changes or not model.set or {"set", "on_create_only", "create"} & draft.broken:
+        return
+    if "from" in draft.broken and model.create is None:  # it may be about e-mail events, which make nothing
         return
     for index, item in enumerate(model.match):
         for name in item:
@@ -226,7 +229,7 @@ def _state(draft: Draft) -> Iterator[Problem]:
             continue
         for name in _NOT_STATE:
             if name in expression.names:
-                place = _place(draft, path)
+                place = place_of(draft, path)
                 yield draft.document.problem(
                     place,
                     f"`{name}` is about one call; of several, only the newest is delivered (deliver: state), "
@@ -234,11 +237,6 @@ def _state(draft: Draft) -> Iterator[Problem]:
                     "fields, or deliver: each",
                     offset=max(0, expression.text.find(name)),
                 )
-
-
-def _place(draft: Draft, path: KeyPath) -> KeyPath:
-    """Return where an expression stands in the file: in its short form there is no `from`."""
-    return path if path in draft.document.values or path[-1] != "from" else path[:-1]
 
 
 def _names(draft: Draft) -> Iterator[Problem]:
@@ -253,16 +251,9 @@ def _names(draft: Draft) -> Iterator[Problem]:
     if told.email is None:
         absent["message"] = ("only an e-mail event has a message", "profile.id")
     for path, expression in draft.expressions.items():
-        if told.email is not None and path[0] == "match" and expression.names <= expression.fields:
-            yield draft.document.problem(
-                _place(draft, path),
-                "an e-mail event has the address in `recipient`, and seldom has the profile's fields",
-                "recipient | trim | lower",
-                severity=Severity.WARNING,
-            )
         for name, (what, hint) in absent.items():
             if name in expression.names:
-                place = _place(draft, path)
+                place = place_of(draft, path)
                 yield draft.document.problem(
                     place, f"{what}: `{name}` is never there", hint, offset=max(0, expression.text.find(name))
                 )

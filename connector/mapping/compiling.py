@@ -63,9 +63,13 @@ class Compiler:
         self.tables = tables
         self.names: set[str] = set()
         self.fields: set[str] = set()
+        self.parameters: set[str] = set()
         self.filters: list[str] = []
         self.tables_used: set[str] = set()
+        self._read: dict[str, Run] = {}
+        self._spoken_of: set[str] = set()
         self.depth = 0
+        self._provided = 0  # how many parts around this one say what becomes of something missing
         self._compilers: Mapping[type[Node], Callable[[Any], Compiled]] = {
             Name: self._name,
             Member: self._member,
@@ -105,6 +109,7 @@ class Compiler:
         if node.name in RESERVED:
             self.names.add(node.name)
             kind, _, read = RESERVED[node.name]
+            self._note(node.name, read)
             return Compiled(node, read, kind, (), node.start)
         self.names.add(node.name)
         return self._field(node, node.name)
@@ -138,12 +143,23 @@ class Compiler:
         run = _picked(inner.run, index.run)
         return Compiled(node, run, Kind.ANY, (inner, index), node.start, constant=inner.constant and index.constant)
 
-    @staticmethod
-    def _parameter(node: Node, name: str) -> Compiled:
+    def _note(self, name: str, read: Run) -> None:
+        if self._provided:
+            self._spoken_of.add(name)
+        self._read[name] = read
+
+    @property
+    def needed(self) -> Mapping[str, Run]:
+        """What is read, by its name, and nowhere said what becomes of it when it is missing; fields are not among it."""
+        return {name: read for name, read in self._read.items() if name not in self._spoken_of}
+
+    def _parameter(self, node: Node, name: str) -> Compiled:
         def read(scope: Scope) -> Value | Missing:
             parameters = scope.event.parameters
             return MISSING if parameters is None else parameters.get(name, MISSING)
 
+        self._note(f"parameters['{name}']", read)
+        self.parameters.add(name)
         return Compiled(node, read, Kind.TEXT, (), node.start)
 
     def _unary(self, node: Unary) -> Compiled:
@@ -244,7 +260,7 @@ class Compiler:
         )
 
     def _test(self, node: Test) -> Compiled:
-        of = self.compile(node.of)
+        of = self._compile_provided(node.of)
         inner, negated = of.run, node.negated
 
         def missing(scope: Scope) -> bool:
@@ -303,7 +319,7 @@ class Compiler:
             near = difflib.get_close_matches(node.name.lower(), FILTERS, 1, 0.6)
             hint = ELSEWHERE.get(node.name.lower()) or (near[0] if near else "the list in docs/expressions.md")
             raise ExpressionError(f"there is no filter {node.name}", node.at, hint)
-        of = self.compile(node.of)
+        of = self._compile_provided(node.of) if found.name in _KEEPS_KIND else self.compile(node.of)
         if found.types and of.kind not in _UNSURE and not any(KINDS[each] is of.kind for each in found.types):
             raise ExpressionError(
                 f"{found.name} takes {found.expected}, and this is a {of.kind.value}",
@@ -327,6 +343,12 @@ class Compiler:
             node.at,
             constant=of.constant and all(part.constant for part in arguments) and not named,
         )
+
+    def _compile_provided(self, node: Node) -> Compiled:
+        self._provided += 1
+        compiled = self.compile(node)
+        self._provided -= 1
+        return compiled
 
     def _table(self, name: str, offset: int) -> Table:
         if name not in self.tables:

@@ -73,6 +73,11 @@ def values_of(model: MappingFile) -> Iterator[tuple[KeyPath, str, Value]]:
                 yield (top, "set", name), name, value
 
 
+def place_of(draft: Draft, path: KeyPath) -> KeyPath:
+    """Return where an expression stands in the file: in its short form there is no `from`."""
+    return path if path in draft.document.values or path[-1] != "from" else path[:-1]
+
+
 def read_defaults(path: Path | None) -> tuple[Shared, list[Problem]]:
     """Read the defaults of a folder; with problems there are none."""
     if path is None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from connector.domain.change import JsonValue
-from connector.mapping.compiled import Compiled, check_condition
+from connector.mapping.compiled import Compiled, Run, check_condition
 from connector.mapping.compiling import Compiler
 from connector.mapping.scope import Scope
 from connector.mapping.syntax import parse
@@ -55,14 +55,17 @@ class Step:
 class Expression:
     """A checked expression. Immutable; safe to use from several threads.
 
-    `names` are the top-level names that it reads, `fields` the fields among them, `filters` and `tables` what it
-    uses. `kind` is what it gives as far as that is certain (ANY otherwise); a filter that converts also gives an
-    empty text for an empty one.
+    `names` are the top-level names that it reads, `fields` the fields among them, `parameters` those of the call,
+    `filters` and `tables` what it uses. `needed` reads, by its name, what is no field and has no `default` or the like.
+    `kind` is what it gives as far as that is certain (ANY otherwise); a filter that converts also gives an empty text
+    for an empty one.
     """
 
     text: str
     names: frozenset[str]
     fields: frozenset[str]
+    parameters: frozenset[str]
+    needed: Mapping[str, Run]
     filters: tuple[str, ...]
     tables: frozenset[str]
     kind: Kind
@@ -118,6 +121,8 @@ def compile_expression(
         text,
         frozenset(compiler.names),
         frozenset(compiler.fields),
+        frozenset(compiler.parameters),
+        compiler.needed,
         tuple(compiler.filters),
         frozenset(compiler.tables_used),
         compiled.kind,

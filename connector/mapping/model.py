@@ -5,7 +5,8 @@ a file, so that the model is plain. What keys mean together is judged by `check`
 """
 
 import re
-from typing import Annotated, Any, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -13,6 +14,7 @@ from pydantic_core import PydanticCustomError
 from connector.domain.change import Many, WhenGone
 from connector.domain.event import EventType
 from connector.mapping.port import Deliver, Write
+from connector.mapping.scope import EMAIL_NAMES
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
@@ -45,9 +47,17 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
 
+    MEANT: ClassVar[Mapping[str, str]] = {}
+    """Keys that people write for something else: what to try."""
+
 
 class From(Section):
     """Which records or events the mapping takes: exactly one of `database`, `collection`, `callback`, `email`."""
+
+    MEANT = dict.fromkeys(
+        ("event", "type", "types"),
+        "`email: [failure]` for e-mail events, `events: [create, update]` for those of records",
+    )
 
     database: Number | None = Field(None, description="profiles of this database, by its number")
     collection: Number | None = Field(None, description="subprofiles of this collection, by its number")
@@ -72,6 +82,11 @@ class To(Section):
 
 class Value(Section):
     """One value: `from` an expression, or a constant `value`; and what to do when it is not there or does not fit."""
+
+    MEANT = dict.fromkeys(
+        ("only", "create", "on_create", "once", "new"),
+        "`on_create_only: {…}` beside `set`: it is for values that only a new record gets",
+    )
 
     from_: Expression | None = Field(None, alias="from", description="an expression, as in `voornaam | trim`")
     value: Any = Field(None, description="a constant, as it stands here")
@@ -145,6 +160,14 @@ class Table(Section):
 class Given(Section):
     """The event of an example, in an easy form. What is left out follows from the mapping's `from`."""
 
+    MEANT: ClassVar[Mapping[str, str]] = {
+        "event": "`type: failure`; without it, it is the first that the mapping takes",
+        "email": "`variables: {recipient: …}` for an e-mail event, `fields: {email: …}` for a record",
+        "url": "`variables: {original: …}`",
+        "field": "`fields: {…}`",
+        **{name: f"`variables: {{{name}: …}}`" for name in EMAIL_NAMES},
+    }
+
     type: EventType | None = Field(None, description="default: update, or the first that the mapping takes")
     source: str | None = Field(None, description="the source that it comes in by")
     profile: int | str | None = Field(None, description="the profile's ID; default 1")
@@ -154,7 +177,9 @@ class Given(Section):
     fields: dict[str, str | int | float] | None = Field(None, description="name: value, as Copernica has them")
     interests: tuple[str, ...] | None = Field(None, description="those that are on")
     parameters: dict[str, str | int | float] | None = Field(None, description="what the action was called with")
-    variables: dict[str, str | int | tuple[str, ...]] | None = Field(None, description="an e-mail event's own")
+    variables: dict[str, str | int | tuple[str, ...]] | None = Field(
+        None, description="an e-mail event's own: recipient, code, original, …"
+    )
     time: str | int | None = Field(None, description="Unix seconds, or a date and time with a zone")
     created: str | int | None = Field(None, description="as `time`")
     modified: str | int | None = Field(None, description="as `time`")
@@ -165,7 +190,15 @@ class Given(Section):
 class Expect(Section):
     """What must become of it. Only what is said is compared, but that exactly."""
 
-    verb: Literal["upsert", "update", "erase", "archive", "anonymise"] | None = None
+    MEANT: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("leave", "skipped", "nothing", "ignore"), "`skip: leave`, with a part of the reason"),
+        **dict.fromkeys(("fields", "change"), "`set: {…}`"),
+        **dict.fromkeys(("delete", "action", "do"), "`verb: …`: upsert, update, erase, archive or anonymise"),
+    }
+
+    verb: Literal["upsert", "update", "erase", "archive", "anonymise"] | None = Field(
+        None, description="what is done: `update` changes only what is there, `upsert` makes it if need be"
+    )
     set: dict[str, Any] | None = Field(None, description="all fields that go out, with their values")
     clear: tuple[str, ...] | None = Field(None, description="all fields that are emptied")
     on_create_only: dict[str, Any] | None = Field(None, description="all fields for new records only")
@@ -186,6 +219,16 @@ class Example(Section):
 
 class MappingFile(Section):
     """The whole file."""
+
+    MEANT: ClassVar[Mapping[str, str]] = {
+        "on_new": "`on_create_only: {…}`",
+        "update_only": "`create: false`",
+        "if": "`when`",
+        "condition": "`when`",
+        "else": "`otherwise`",
+        "fields": "`set`",
+        "events": "`from: {database: …, events: […]}`",
+    }
 
     name: Name = Field(description="the mapping's own name; the outbox knows its records by it, so do not change it")
     from_: From = Field(alias="from", description="which records or events it takes")

@@ -60,6 +60,16 @@ _MEANT = {
 }
 """What people say, and mean."""
 
+_OF_EXAMPLES: Mapping[str, tuple[str, str, Any]] = {
+    "given": ("this is what comes in", "{fields: {…}}, or for an e-mail event {variables: {…}}", {}),
+    "expect": (
+        "this is what has to become of it",
+        "{set: {…}}, or {skip: leave} when nothing is sent, or {taken: false} when the mapping does not want it",
+        {"taken": True},
+    ),
+}
+_REASONS = {"skip": "skip: leave, as `otherwise` says", "dead": "dead: the name of the field"}
+
 assert set(ON_DELETE) <= {*OnDelete.model_fields["do"].annotation.__args__}  # type: ignore[union-attr]
 assert "change" in Otherwise.model_fields["do"].annotation.__args__  # type: ignore[union-attr]
 
@@ -67,6 +77,11 @@ assert "change" in Otherwise.model_fields["do"].annotation.__args__  # type: ign
 def choices(words: Mapping[str, str]) -> str:
     """Return the words of a choice with what each does, for a message."""
     return ", ".join(f"`{word}` ({meaning})" for word, meaning in words.items())
+
+
+def _one_of(said: Any) -> str:
+    names = said if isinstance(said, list) else [said]
+    return f"{next((name for name in names if isinstance(name, str) and name.isidentifier()), 'firstname')}: …"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +115,12 @@ class _Work:
         for key in ("set", "on_create_only"):
             if isinstance(data.get(key), dict):
                 data[key] = self.values((key,), data[key])
+            elif key in data:
+                self.wrong((key,), "this is CRM fields with their values", f"{{{_one_of(data.pop(key))}}}")
+        if isinstance(data.get("create"), dict):
+            what = "this is true or false: whether a record that is not there is made"
+            self.wrong(("create",), what, "`on_create_only: {…}` for values that only a new record gets")
+            del data["create"]
         if isinstance(data.get("from"), dict):
             self.origin(data)
         for key, made in (
@@ -107,6 +128,7 @@ class _Work:
             ("on_delete", self.on_delete),
             ("otherwise", self.otherwise),
             ("tables", self.tables),
+            ("examples", self.examples),
         ):
             if key in data:
                 found = made(data[key])
@@ -117,15 +139,41 @@ class _Work:
         return data
 
     def origin(self, data: dict[str, Any]) -> None:
-        events = data["from"].get("events")
-        for index, event in enumerate(events if isinstance(events, list) else []):
-            if isinstance(event, str) and event in _EMAIL_EVENTS:
-                self.wrong(
-                    ("from", "events", index),
-                    f"`{event}` is an e-mail event, which knows an address and no record",
-                    f"a mapping of its own with from: {{email: [{event}]}}",
-                )
-                data["from"] = {**data["from"], "events": [one for one in events if str(one) not in _EMAIL_EVENTS]}
+        said = data["from"].get("events")
+        events = said if isinstance(said, list) else [said]
+        ofemail = [event for event in events if isinstance(event, str) and event in _EMAIL_EVENTS]
+        for event in ofemail:
+            self.wrong(
+                ("from", "events", events.index(event)) if events is said else ("from", "events"),
+                f"`{event}` is an e-mail event, which knows an address and no record",
+                f"a mapping of its own with from: {{email: [{event}]}}",
+            )
+        if ofemail:  # what is left over may be nothing, and that is no second mistake
+            data["from"] = {key: value for key, value in data["from"].items() if key != "events"}
+        email = data["from"].get("email")
+        if isinstance(email, str) and email in _EMAIL_EVENTS:
+            self.wrong(("from", "email"), "this is a list", f"[{email}]")
+            data["from"] = {**data["from"], "email": [email]}
+
+    def examples(self, said: Any) -> Any:
+        """Say how `given`, `expect`, `skip` and `dead` are written. What is wrong is stood in for: the rest is read."""
+        if not isinstance(said, list):
+            self.wrong(("examples",), "this is a list", "- given: … on a line of its own, and expect: … below it")
+            return None
+        return [self.example(index, one) if isinstance(one, dict) else one for index, one in enumerate(said)]
+
+    def example(self, index: int, said: dict[str, Any]) -> dict[str, Any]:
+        path: KeyPath = ("examples", index)
+        found = dict(said)
+        for part, (what, hint, instead) in _OF_EXAMPLES.items():
+            if part in said and not isinstance(said[part], dict):
+                self.wrong((*path, part), what, hint)
+                found[part] = instead
+        for key, hint in _REASONS.items():
+            if key in found.get("expect", ()) and not isinstance(found["expect"][key], str):
+                self.wrong((*path, "expect", key), "this is a part of the reason that is given", hint)
+                found["expect"] = {**found["expect"], key: ""}
+        return found
 
     # ── values ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

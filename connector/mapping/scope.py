@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from connector.domain.event import Event
+from connector.domain.event import Event, EventType
 from connector.mapping.values import LIST_LIMIT, MISSING, EvaluationError, Kind, Missing, Value
 
 COPERNICA_ZONE: Final = ZoneInfo("Europe/Amsterdam")
@@ -82,6 +82,27 @@ Reader = Callable[[Scope], Value | Missing]
 IDENTIFIERS: Final = frozenset({"profile", "subprofile", "database", "collection", "message"})
 """Names of which only the ID is known: `profile` and `profile.id` are the same."""
 
+_FAILURE: Final = frozenset({EventType.FAILURE})
+_SEEN: Final = frozenset({EventType.CLICK, EventType.OPEN})
+_EMAIL: Final = frozenset(event for event in EventType if event.is_email)
+
+EMAIL_NAMES: Final[Mapping[str, tuple[frozenset[EventType], str]]] = {
+    "recipient": (_EMAIL, "e-mail events: the address"),
+    "ip": (_SEEN, "click, open: from where"),
+    "original": (frozenset({EventType.CLICK}), "click: the link"),
+    "useragent": (_SEEN, "click, open: the browser"),
+    "referer": (_SEEN, "click, open: the page before"),
+    "action": (_FAILURE, "failure: `failure` or `failed`"),
+    "state": (_FAILURE, "failure: the SMTP state, or `bounce`"),
+    "code": (_FAILURE, "failure: the SMTP code"),
+    "extended": (_FAILURE, "failure: the extended status"),
+    "description": (_FAILURE, "failure: the server's words"),
+    "envelope": (frozenset({EventType.BOUNCE}), "bounce: the envelope address"),
+    "mime": (frozenset({EventType.BOUNCE}), "bounce: the whole message"),
+    "tags": (_EMAIL, "e-mail events: the tags"),
+}
+"""The e-mail events' own words: which events have them, and what they are."""
+
 RESERVED: Final[Mapping[str, tuple[Kind, str, Reader]]] = {
     "fields": (Kind.OBJECT, "all fields: `fields.x`, `fields['x y']`", lambda s: _flat(s.event.fields)),
     "interests": (Kind.LIST, "the interests that are on, sorted", lambda s: _interests(s.event.interests)),
@@ -100,21 +121,7 @@ RESERVED: Final[Mapping[str, tuple[Kind, str, Reader]]] = {
     "record": (Kind.OBJECT, "`record.kind`, `record.scope`, `record.id`", _record),
     **{
         name: (Kind.LIST if name == "tags" else Kind.TEXT, meaning, _variable(name))
-        for name, meaning in {
-            "recipient": "e-mail events: the address",
-            "ip": "click, open: from where",
-            "original": "click: the link",
-            "useragent": "click, open: the browser",
-            "referer": "click, open: the page before",
-            "action": "failure: `failure` or `failed`",
-            "state": "failure: the SMTP state, or `bounce`",
-            "code": "failure: the SMTP code",
-            "extended": "failure: the extended status",
-            "description": "failure: the server's words",
-            "envelope": "bounce: the envelope address",
-            "mime": "bounce: the whole message",
-            "tags": "e-mail events: the tags",
-        }.items()
+        for name, (_, meaning) in EMAIL_NAMES.items()
     },
 }
 """The names with a meaning of their own: their kind, what they are, and how to read them.

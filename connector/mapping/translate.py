@@ -7,6 +7,7 @@ from connector.domain.change import Change, Defect, JsonValue, Many, MatchKey, P
 from connector.domain.clock import Millis
 from connector.domain.event import Event, EventType
 from connector.domain.record import Record, RecordKind
+from connector.mapping.compiled import Run
 from connector.mapping.expression import Expression
 from connector.mapping.port import Deliver, Write
 from connector.mapping.scope import Scope
@@ -105,7 +106,8 @@ class CompiledMapping:
         """Return what becomes of the event. Never raises for what the event holds."""
         try:
             if event.type is EventType.DELETE:
-                return self._remove(self.on_delete or Action("ignore"), event, event.fields, linked=linked, last=last)
+                known = event if event.fields else last  # older senders give a delete no fields
+                return self._remove(self.on_delete or Action("ignore"), event, known, linked=linked)
             scope = Scope(event)
             if self.when is not None and not self._wanted(self.when, scope):
                 return self._otherwise(self.when, event, scope, linked=linked)
@@ -127,7 +129,7 @@ class CompiledMapping:
             return False
         if found is MISSING:
             why = _absent(when, scope) or "what it reads is not there"
-            raise MisfitError(f"when: is neither true nor false; {why}")
+            raise MisfitError(f"when: is neither true nor false, as {why}")
         raise MisfitError("when: has to give true or false, and gives something else; try == or | bool")
 
     # ── changes ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -184,30 +186,30 @@ class CompiledMapping:
         assert action is not None, "a condition has an `otherwise`: the check saw to it"
         absent = _absent(when, scope)
         if action.do == "leave":
-            return Skip(f"`when` does not hold{f' ({absent})' if absent else ''}, and `otherwise` says leave")
+            if absent:  # in words of its own: an example that expects another reason does not hold
+                return Skip(f"the condition is not true, as {absent}")
+            return Skip("`when` does not hold, and `otherwise` says leave")
         if absent:
             raise MisfitError(f"when: is false, but {absent}; nothing is taken away because of that")
         if action.do == "delete":
             action = self.on_delete or Action("ignore")
-        return self._remove(action, event, scope.fields, linked=linked, last=None, why="`when` does not hold")
+        return self._remove(action, event, event, linked=linked, why="`when` does not hold")
 
     def _remove(
         self,
         action: Action,
         event: Event,
-        present: Mapping[str, str] | None,
+        known: Event | None,
         *,
         linked: bool,
-        last: Event | None,
         why: str = "it is deleted",
     ) -> Translation:
-        """Erase, archive, anonymise or change a record that exists: by its link, else as it was last known (S15)."""
+        """Erase, archive, anonymise or change a record that exists: by its link, else as `known` has it (S15)."""
         if not action.acts:
             return Skip(f"{why}, and `on_delete` says {action.do}")
         match: tuple[MatchKey, ...] = ()
         unmatchable = ""
         if not linked:
-            known = event if present else last
             if known is None:
                 return Skip(f"{why}: it has no link, and no earlier call is kept that tells how it is recognised")
             match, unmatchable = self._match(Scope(known))
@@ -246,9 +248,26 @@ def _values(setters: Sequence[Setter], scope: Scope) -> tuple[dict[str, JsonValu
 
 
 def _absent(when: Expression, scope: Scope) -> str:
-    """Say which field a condition reads that the event does not have at all; empty when there is none."""
+    """Say what a condition reads that the event does not have at all; empty when there is none.
+
+    A field may be misspelt, and is told of whatever the condition does about it. A name of the language may be absent
+    from one call and not from the next: it is told of when the condition does not say what that means.
+    """
+    subject = "e-mail event" if scope.event.type.is_email else "record"
     absent = sorted(name for name in when.fields if name not in scope.fields)
-    return f"the record does not have the field {absent[0]!r}" if absent else ""
+    if absent:
+        return f"the {subject} does not have the field {absent[0]!r}"
+    for name, read in when.needed.items():
+        if _is_missing(read, scope):
+            return f"the {subject} does not have `{name}` (`{name} | default('')` reads it as empty)"
+    return ""
+
+
+def _is_missing(read: Run, scope: Scope) -> bool:
+    try:
+        return read(scope) is MISSING
+    except EvaluationError:  # there is too much of it
+        return False
 
 
 def _unusable(found: object) -> str:

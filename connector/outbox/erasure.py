@@ -24,7 +24,8 @@ class Found:
 
     `records` are record keys, an address as its keyed hash. `addresses` are all that the records ever had and that no
     other record has. `shared` are the records that have one of the other addresses: they are left alone. `events` and
-    `unproven` are calls to be removed. All calls up to the event ID `seen` were searched.
+    `unproven` are calls to be removed. `is_known`: one of the
+    records was ever seen. All calls up to the event ID `seen` were searched.
     """
 
     records: frozenset[str]
@@ -33,11 +34,12 @@ class Found:
     events: frozenset[int]
     unproven: frozenset[int]
     seen: int
+    is_known: bool
 
     @property
     def is_empty(self) -> bool:
         """Whether the outbox knows nothing of that person."""
-        return not (self.records or self.events or self.unproven)
+        return not (self.is_known or self.events or self.unproven)
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,8 +224,9 @@ class Take:
     """Wish to lease a delivery.
 
     `keys` are the locks that go with it: the link, each match key, the CRM record (S11, S16): nobody else has one of
-    them while the lease lasts. `during` replaces the link's accepted state in the same transaction, before anything
-    leaves (S8); None when the attempt cannot write. `in_doubt_until` is the
+    them while the lease lasts. Those in `lasting` are kept from other records for `lasts` beyond it when a search may
+    not show yet what was written (S22). `during` replaces the link's accepted state in the same transaction, before
+    anything leaves (S8); None when the attempt cannot write. `in_doubt_until` is the
     last moment at which a request of this attempt could leave.
     """
 
@@ -234,6 +235,8 @@ class Take:
     object: str
     link_version: int
     keys: tuple[bytes, ...]
+    lasting: frozenset[bytes] = frozenset()
+    lasts: Millis = 0
     lease: int
     lease_until: Millis
     during: Accepted | None
@@ -249,7 +252,8 @@ class LinkChange:
     unlink: bool = False
     gone_at: Instant | None = None
     doubt_at: Instant | None = None
-    certain: bool = False  # no write is in doubt any more
+    certain: bool = False  # no write is under way any more
+    resolved: bool = False  # and what those in doubt did is known
     accepted: Accepted | None = None
     forget: bool = False  # the CRM's record is erased: whatever comes later starts anew
 
@@ -268,7 +272,8 @@ class Settlement:
     """The end of an attempt, or a decision that needed none (`lease` None: only if it is still pending and unchanged).
 
     `counted` adds one to the attempts. `outcome`, `status`, `requests`, `took` and `version` go into the history;
-    without `outcome` no history is written. `wrote`: something that can write left the house. `unlinked_parents` could
+    without `outcome` no history is written. `wrote`: something that can write left the house. `may_show_late`: a
+    search may not show it yet, so the match keys' locks last (S22). `unlinked_parents` could
     not be linked to yet: when such a link comes into being, the newest state goes again (S25).
     `renew_sharers`: other records share the CRM record, the newest state of one of them goes again (S16).
     """
@@ -289,6 +294,7 @@ class Settlement:
     took: Millis = 0
     version: str = ""
     wrote: bool = False
+    may_show_late: bool = False
     link: LinkChange | None = None
     unlinked_parents: tuple[MissingParent, ...] = ()
     renew_sharers: bool = False
@@ -414,7 +420,14 @@ class Queue(Protocol):
         ...
 
     def budget(self, name: str, window: int, cost: int, limit: int) -> bool:
-        """Take `cost` from the budget `name` of that window (a number that grows); False when it is used up."""
+        """Take `cost` from the budget `name` of that window (a number that grows); False when it is used up.
+
+        A negative `cost` gives back what was not needed.
+        """
+        ...
+
+    def spent(self, name: str, window: int) -> int:
+        """How much of the budget `name` of that window was taken, by all processes."""
         ...
 
     def release_observed(self, mappings: Sequence[str], now: Instant) -> int:
@@ -537,6 +550,7 @@ class Status:
     notes: Mapping[str, str]
     bytes: int
     free_bytes: int
+    dead_by_mapping: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -594,4 +608,96 @@ class Desk(Protocol):
 
     def resume(self, subject: str) -> bool:
         """End a pause; tell whether there was one."""
+        ...
+
+
+# ── record links, as a person sees them ─────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A Copernica record and the CRM's record that is its own (S7). `record` is the key as the outbox keeps it."""
+
+    destination: str
+    object: str
+    record: str
+    crm_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkDetail:
+    """All that is known of one record's link. `sharers` are the other records with that CRM record (S16).
+
+    `waiting` counts the records that were to be linked with this one and could not be (S25).
+    """
+
+    destination: str
+    object: str
+    crm_id: str | None
+    gone_at: Instant | None
+    doubt_at: Instant | None
+    sharers: tuple[str, ...] = ()
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SharedRecord:
+    """A CRM record that several Copernica records are linked to (S16)."""
+
+    destination: str
+    object: str
+    crm_id: str
+    records: tuple[str, ...]
+
+
+class LinkFate(StrEnum):
+    """What becomes of a link that is to be taken in."""
+
+    MADE = "made"
+    REPLACED = "replaced"  # the record was linked with another CRM record
+    SAME = "same"  # it is there already: nothing is changed
+    CONFLICT = "conflict"  # the record is linked with another CRM record, and stays so
+    BUSY = "busy"  # a delivery of the record is under way: its result counts, not the file
+    ERASED = "erased"  # the person was erased: the link does not come back
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTaken:
+    """What became of one link. `before` is the CRM's ID that it had; `children` were made due by it (S25)."""
+
+    fate: LinkFate
+    before: str | None = None
+    children: int = 0
+
+
+class Linkbook(Protocol):
+    """What `connector links` needs."""
+
+    def page(
+        self, destination: str | None, object_name: str | None, limit: int, after: int = 0
+    ) -> tuple[Sequence[Link], int]:
+        """Return links in the order in which they were made, and what the next page begins `after`; 0: no more.
+
+        Links of addresses are left out: their keys are hashes that mean nothing elsewhere.
+        """
+        ...
+
+    def weigh(self, links: Sequence[Link], *, replace: bool) -> Sequence[LinkTaken]:
+        """Tell what `take_in` would do; nothing is changed."""
+        ...
+
+    def take_in(self, links: Sequence[Link], now: Instant, *, replace: bool) -> Sequence[LinkTaken]:
+        """Make links, in one transaction; tell of each what became of it.
+
+        What the CRM last accepted is unknown for a link that comes into being, so the next change sends all fields;
+        its waiting children are due (S25). One that differs from what is there is made only with `replace`.
+        """
+        ...
+
+    def of_record(self, record: Record) -> Sequence[LinkDetail]:
+        """Return what is known of a record's links."""
+        ...
+
+    def shared(self, destination: str | None, object_name: str | None) -> Sequence[SharedRecord]:
+        """Return the CRM records with more than one Copernica record. Looks at every link: not to be asked often."""
         ...

@@ -4,15 +4,20 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+import structlog
+
 from connector.domain.clock import MINUTE, Clock, Instant, Millis
-from connector.domain.decode import decode
+from connector.domain.decode import decode_with_notes
 from connector.domain.event import Event, Fault, NotUnderstood
 from connector.domain.judgement import judge
+from connector.domain.note import NoteKind
 from connector.domain.request import Refusal, RefusalReason, UnprovenRequest, UnverifiedRequest, VerifiedRequest
 from connector.domain.source import Source
 from connector.keys.port import Keys
 from connector.outbox.port import NewCall, NewUnproven, OutboxError
 from connector.receive.committer import Committer
+
+log = structlog.get_logger()
 
 _RETRY_AFTER = ("Retry-After", "30")
 _CLOCK_CALLS = 3
@@ -77,6 +82,7 @@ class Door:
         self._zone = zone
         self._timing = timing
         self._clocks = {name: _ClockWatch() for name in self._sources}
+        self._noted: set[tuple[str, NoteKind]] = set()
 
     @property
     def sources(self) -> Mapping[str, Source]:
@@ -120,8 +126,16 @@ class Door:
         return {name: watch.off_by for name, watch in self._clocks.items() if watch.is_loud}
 
     def event_of(self, verified: VerifiedRequest, source: Source) -> Event | NotUnderstood:
-        """Read a verified call; what cannot be read is kept as it is."""
-        return decode(verified, source)
+        """Read a verified call; what cannot be read is kept as it is. Count what is odd, and log each kind once."""
+        decoded = decode_with_notes(verified, source)
+        for note in decoded.notes:
+            self._committer.count(f"noted.{source.name}.{note.kind}")
+            if (source.name, note.kind) not in self._noted:
+                self._noted.add((source.name, note.kind))
+                log.warning(
+                    "calls are odd, and taken all the same", source=source.name, kind=str(note.kind), detail=note.text
+                )
+        return decoded.event
 
     def new_call(self, verified: VerifiedRequest, event: Event | NotUnderstood, source: Source) -> NewCall:
         """Return what the outbox is given."""

@@ -76,6 +76,17 @@ def test_presets_are_listed_with_how_they_were_verified(run: Run) -> None:
     assert "documents only" in out
 
 
+def test_a_preset_with_mistakes_does_not_hide_the_others(run: Run, tmp_path: Path) -> None:
+    """It is listed as what it is."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "ours.yaml").write_text("abuot: x\n")
+    (tmp_path / "config.toml").write_text('presets = "own"\n')
+    code, out, _ = run("preset", "list", "--config", str(tmp_path / "config.toml"))
+    assert code == 0
+    assert "has mistakes: connector preset check ours" in out
+    assert "hubspot" in out
+
+
 @pytest.mark.parametrize("name", ["hubspot", "salesforce", "pipedrive", "odoo", "teamleader", "generic-rest", "sample"])
 def test_a_preset_is_shown_and_its_file_is_a_start(run: Run, tmp_path: Path, name: str) -> None:
     """`show --file` prints what can be saved, changed and checked."""

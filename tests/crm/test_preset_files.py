@@ -1,6 +1,7 @@
 """Preset files: every mistake at its place, parts overridden, presets built on others."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,12 @@ import pytest
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
+from connector.config.model import Config, Destination
+from connector.crm.presets.facts import facts_of
 from connector.crm.presets.load import examine_preset, list_presets, load_preset, schema, text_of
 from connector.crm.presets.reference import reference, renewed
 from connector.files.problem import ProblemsError
+from connector.mapping.load import examine
 from tests.crm.helpers import make
 
 GOOD = """\
@@ -170,6 +174,12 @@ def test_the_json_schema_knows_every_shipped_preset(name: str) -> None:
     assert [error.message for error in Draft202012Validator(schema()).iter_errors(plain)] == []
 
 
+def test_the_schema_in_the_documentation_is_this_one() -> None:
+    """`connector schema preset` prints it; editors may take the file."""
+    file = Path(__file__).parents[2] / "docs" / "schema" / "preset.schema.json"
+    assert json.loads(file.read_text()) == schema()
+
+
 def test_the_json_schema_finds_a_mistake() -> None:
     """Unknown keys are refused there, too."""
     data = {**json.loads(json.dumps(YAML(typ="safe").load(GOOD), default=str)), "abuot": "x"}
@@ -191,3 +201,18 @@ def test_each_crm_has_a_page(name: str) -> None:
     for key in [*preset.settings, *preset.secrets, *preset.objects]:
         assert key in page, key
     assert "## Known not to work" in page
+
+
+@pytest.mark.parametrize("name", ["hubspot", "salesforce", "pipedrive", "odoo", "teamleader"])
+def test_the_mappings_of_each_page_fit_their_preset(name: str, tmp_path: Path) -> None:
+    """What a page says to start from passes every check, against what the preset knows."""
+    page = (Path(__file__).parents[2] / "docs" / "crm" / f"{name}.md").read_text()
+    blocks = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) == 2
+    for number, block in enumerate(blocks):
+        (tmp_path / f"m{number}.yaml").write_text(block)
+    config = Config(destinations={"crm": Destination(preset=name)})
+    examined = examine(tmp_path, crm_objects=facts_of(config))
+    assert [str(problem) for problem in examined.problems] == []
+    assert examined.mappings is not None
+    assert set(examined.mappings.mappings) == {"people", "orders"}

@@ -111,6 +111,38 @@ def test_a_refused_refresh_says_what_to_do(preset: Path, tmp_path: Path) -> None
     assert "shh-client" not in outcome.reason
 
 
+def test_a_refresh_that_is_refused_after_a_401_says_what_to_do(preset: Path, tmp_path: Path) -> None:
+    """Not only that the CRM said 401."""
+    with TokenServer() as server:
+        crm = crm_of(server, preset, tmp_path)
+        assert write(crm).kind is OutcomeKind.UPDATED
+        server.revoke()
+        server.refresh = "somebody authorised anew"
+        outcome = write(crm)
+        crm.close()
+    assert (outcome.kind, outcome.scope) == (OutcomeKind.UNAUTHORISED, Scope.DESTINATION)
+    assert "authorise the connector anew" in outcome.reason
+
+
+def test_a_replaced_secret_is_read_again_after_a_401(tmp_path: Path) -> None:
+    """A fixed token that somebody renewed is used without a restart."""
+    current = {"token": "old-token"}
+    seen: list[str] = []
+
+    def serve(connection: Any, request: bytes) -> None:
+        token = b"new-token" if b"Bearer new-token" in request else b"old"
+        seen.append(token.decode())
+        connection.sendall(reply("200 OK" if token == b"new-token" else "401 Unauthorized"))
+
+    with RawServer(serve) as server:
+        crm = make("sample", state=tmp_path, secrets=current, base_url=server.url)
+        assert write(crm).kind is OutcomeKind.UNAUTHORISED
+        current["token"] = "new-token"
+        assert write(crm).kind is OutcomeKind.UPDATED
+        crm.close()
+    assert seen == ["old", "old", "new-token"]
+
+
 def test_new_credentials_in_the_configuration_are_used_at_once(preset: Path, tmp_path: Path) -> None:
     """Who authorises anew does not have to delete a file."""
     with TokenServer() as server:

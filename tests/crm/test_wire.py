@@ -2,6 +2,7 @@
 
 import gzip
 import itertools
+import logging
 import socket
 import ssl
 import threading
@@ -14,7 +15,7 @@ from connector.crm.presets.model import Timeouts
 from connector.crm.rest.answer import Answer, NoAnswer
 from connector.crm.rest.wire import Outgoing, Tls, Wire
 from tests.crm import authority
-from tests.crm.raw import RawServer, cuts, drips, reply, says
+from tests.crm.raw import RawServer, cuts, drips, read_request, reply, says
 
 QUICK = Timeouts(connect=2, read=0.3, total=0.6)
 PATIENT = Timeouts(connect=5, read=20, total=30)
@@ -280,7 +281,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused_before_anything_is_sen
             connection, _ = listener.accept()
             try:
                 with context.wrap_socket(connection, server_side=True) as secure:
-                    seen.append(secure.recv(65536))
+                    seen.append(read_request(secure))
                     secure.sendall(reply("200 OK", b'"secure"'))
             except OSError:
                 connection.close()
@@ -298,3 +299,41 @@ def test_a_certificate_that_nobody_vouches_for_is_refused_before_anything_is_sen
     assert isinstance(trusted, Answer)
     assert trusted.json == "secure"
     assert len(seen) == 1
+
+
+def test_a_client_certificate_is_shown_when_there_is_one(tmp_path: Path) -> None:
+    """A CRM that wants to know who calls gets the configured certificate; without one nothing is sent to it."""
+    made = authority.make(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(made.cert, made.key)
+    context.load_verify_locations(made.ca)
+    context.verify_mode = ssl.CERT_REQUIRED
+    listener = socket.create_server(("127.0.0.1", 0))
+    shown: list[object] = []
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with context.wrap_socket(connection, server_side=True) as secure:
+            shown.append(secure.getpeercert())
+            read_request(secure)
+            secure.sendall(reply("200 OK", b'"known"'))
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+    answer = ask(url, wire(tls=Tls(ca_file=made.ca, client_cert=made.cert, client_key=made.key)))
+    thread.join(5)
+    listener.close()
+    assert isinstance(answer, Answer)
+    assert answer.json == "known"
+    assert shown
+
+
+def test_no_address_reaches_a_log(caplog: pytest.LogCaptureFixture) -> None:
+    """A search has a person in its address: the HTTP library's own messages stay away, also at level debug."""
+    caplog.set_level(logging.DEBUG)
+    with RawServer(says(reply("200 OK"))) as server:
+        made = wire()
+        made.exchange(Outgoing("GET", f"{server.url}/contacts?email=jan%40example.com", {}, None), 60)
+        made.close()
+    assert "jan" not in caplog.text

@@ -72,7 +72,7 @@ def test_every_documented_call_means_what_was_written_down_for_it(name: str) -> 
         assert expected["not_understood"]["reason"] in decoded.event.reason
     if "note" in expected:
         (note,) = decoded.notes
-        assert expected["note"] in note
+        assert expected["note"] in note.text
     else:
         assert decoded.notes == ()
 

@@ -99,7 +99,8 @@ def test_a_stamp_in_another_zone_is_warned_of_and_dst_is_not() -> None:
     """The warning says by how much timestamp and time differ; the doubled hour is no difference."""
 
     def notes(body: str) -> tuple[str, ...]:
-        return decode_with_notes(call(f"type=delete&profile=1&database=1&{body}".encode()), SHOP).notes
+        decoded = decode_with_notes(call(f"type=delete&profile=1&database=1&{body}".encode()), SHOP)
+        return tuple(note.text for note in decoded.notes)
 
     assert notes("time=1714550400&timestamp=2024-05-01+10:00:01") == ()
     assert "+3600 s" in notes("time=1714550400&timestamp=2024-05-01+11:00:00")[0]

@@ -1,15 +1,20 @@
 """JSON and XML documents are read within bounds, and a value means the same in both."""
 
 import json
+from dataclasses import replace
 from xml.sax.saxutils import escape, quoteattr
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connector.domain.decode import decode
 from connector.domain.document import Document, DocumentBounds, DocumentError, Interests, gather_interests
+from connector.domain.event import NotUnderstood
 from connector.domain.jsondocument import parse_json
+from connector.domain.limits import Limits
 from connector.domain.xmldocument import parse_xml
+from tests.decode.calls import FORM, JSON, SHOP, XML, call
 
 BOUNDS = DocumentBounds(size=10_000, items=20, depth=4, number=10, tag=100)
 
@@ -226,3 +231,25 @@ def test_any_bytes_can_be_parsed_as_json(body: bytes, charset: str) -> None:
     if isinstance(found, Document):
         for name, value in found.values.items():
             (name + value).encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "bound"),
+    [
+        (b"&".join(b"a%d=1" % n for n in range(101)), FORM, "pairs"),
+        (b"type=update&" + b"a" * 65 + b"=1", FORM, "key"),
+        (b"type=update&a[1][2][3][4][5]=1", FORM, "nested deeper"),
+        (b'{"tags":[' + b"1," * 100 + b"1]}", JSON, "values"),
+        (b'{"a":' * 5 + b"1" + b"}" * 5, JSON, "nested deeper"),
+        (b"<x>" + b"<a/>" * 101 + b"</x>", XML, "elements"),
+        (b"<x>" * 5 + b"</x>" * 5, XML, "nested deeper"),
+    ],
+)
+def test_the_limits_of_a_body_are_the_sources(body: bytes, content_type: str, bound: str) -> None:
+    """Names, the length of a name, nesting: each is configured, and what is over it is kept, with the bound named."""
+    narrow = replace(SHOP, limits=Limits(keys=100, key_bytes=64, depth=4))
+    found = decode(call(body, content_type, source=narrow), narrow)
+    assert isinstance(found, NotUnderstood)
+    assert bound in found.reason
+    wide = decode(call(body, content_type), SHOP)
+    assert not isinstance(wide, NotUnderstood) or bound not in wide.reason

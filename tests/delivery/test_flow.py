@@ -86,6 +86,7 @@ class Troubled:
         self.pool = Waits()
         self.said = []
         self.is_idle = True
+        self.rest = None
 
     def begin(self):
         pass

@@ -17,7 +17,19 @@ from tests.support.signing import dkim_text, public_base64, signed_request, sign
 ROOT = Path(__file__).parents[2]
 CORPUS = ROOT / "tests" / "decode" / "corpus"
 FORM, JSON, XML = "application/x-www-form-urlencoded", "application/json", "application/xml"
-CHARSETS = ("", "", "utf-8", "iso-8859-1", "windows-1252", "iso-8859-15", "gbk", "shift_jis", "koi8-r", "x-martian", '"utf-8"')
+CHARSETS = (
+    "",
+    "",
+    "utf-8",
+    "iso-8859-1",
+    "windows-1252",
+    "iso-8859-15",
+    "gbk",
+    "shift_jis",
+    "koi8-r",
+    "x-martian",
+    '"utf-8"',
+)
 OTHER_TYPES = ("", "text/plain", "image/png", "application/ld+json", "image/svg+xml", "a/b;charset", "*/*", "é", ";;")
 
 NAMES = (
@@ -46,13 +58,14 @@ SIGNATURE_TOKENS = (
     "keyId", "algorithm", "headers", "signature", "created", "expires", "=", '"', "\\", '\\"', ",", " ", "\r\n ", "\t", "\0", "\n", "é",
     "rsa-sha256", "rsa-sha384", "RSA-SHA512", "hs2019", "hmac-sha256", "(request-target)", "(created)", "(expires)", "host", "date",
     "x-copernica-id", "digest", "x-nonce", "AAAA", "====", "one._domainkey.copernica.com", "evilcopernica.com", "x" * 300, "a=b," * 33,
+    ",".join(f"p{number}=1" for number in range(33)), " ".join(f"h{number}" for number in range(70)), " " * 9000,
 )  # fmt: skip
 HEADERS = (
     ("Date", ("", "Sun, 05 Jan 2014 21:31:40 GMT", "Sat, 31 Jan 2026 12:00:00 +9999", "x" * 100, "0", "Sat, 99 Xyz 2026 99:99:99 GMT",
               "Sat, 31 Jan 99999999999 12:00:00 GMT", "Sat, 31 Jan 2026 12:00:00 -0000", "Sat, 31 Jan 2026 11:00:00 GMT")),
     ("Host", ("", "hooks.example.com", "HOOKS.example.com:443", "hooks.example.com:99999", "other", "[::1]:80", "\xe9")),
     ("X-Copernica-ID", ("", "account-1234", "environment_1234", "account_1", "account-01234", "account-1234 ", "x", "account-" + "9" * 30)),
-    ("Digest", ("", "SHA-256=", "SHA-256=AAAA", "sha-512=AAAA,SHA-256=AAAA", "MD5=x", "=", "," * 20, "SHA-256 = \xe9")),
+    ("Digest", ("", "SHA-256=", "SHA-256=AAAA", "sha-512=AAAA,SHA-256=AAAA", "MD5=x", "=", "," * 20, "SHA-256 = \xe9", "SHA-512=" + "A" * 86 + "==")),
     ("Content-Length", ("", "0", "-1", "1", "99999999999999999999", "\u00b2", " 3 ", "0x3", "+3")),
     ("Content-Type", (FORM, JSON, XML, "", "\xe9")),
     ("X-Nonce", ("", "a\r\n b", "\0", "x" * 500)),
@@ -68,6 +81,21 @@ WIRE_TOKENS = (
     b"CONNECT x:443 HTTP/1.1\r\n", b"http://x", b"//", b"/../", b"%2e%2e", b"?", b"#", b"\xff", b"\xc3\xa9", b"X: " + b"y" * 40_000,
     b"A: b\r\n" * 70, b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
 )  # fmt: skip
+FLOOD = 0.003
+"""How many of the bodies are large: each of them takes as long as a hundred others."""
+FLOODS: dict[str, tuple[tuple[bytes, bytes, bytes], ...]] = {
+    FORM: (
+        (b"type=update&profile=1&database=1&", b"a&", b""), (b"type=update&profile=1&database=1", b"&a[][][]=", b""), (b"fields[x]=", b"%c3%a9", b"%"),
+        (b"type=update&profile=1&database=1&fields[x]=", b"%", b""), (b"a", b"[b]", b"=1"), (b"", b"x", b"=1"),
+    ),
+    JSON: (
+        (b'{"tags":[1', b",1", b"]}"), (b'{"fields":{"a":1', b',"a":2', b"}}"), (b"", b"[", b""), (b'{"id":', b"7", b"}"), (b'{"a":"', b"\\u00e9", b'"}'),
+    ),
+    XML: (
+        (b"<x>", b"<a/>", b"</x>"), (b"<x>", b"<a>", b"</x>"), (b"<x ", b"a='1' ", b"/>"), (b"<x><id>", b"&#65;", b"</id></x>"), (b"<x><id>", b"7", b"</id></x>"),
+        (b"<x><fields>", b"<a>1</a>", b"</fields></x>"),
+    ),
+}  # fmt: skip
 
 
 @cache
@@ -87,12 +115,14 @@ def seeds(content_type: str) -> tuple[bytes, ...]:
 def dkim_records() -> tuple[bytes, ...]:
     """TXT records as they come: good, weak, of another kind, revoked, and of something else."""
     from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-    others = [ec.generate_private_key(ec.SECP256R1()), ed25519.Ed25519PrivateKey.generate()]
+    huge = rsa.RSAPublicNumbers(65537, (1 << 9000) + 1).public_key()
+    short = rsa.RSAPublicNumbers(65537, (1 << 700) + 1).public_key()
+    others = [ec.generate_private_key(ec.SECP256R1()).public_key(), ed25519.Ed25519PrivateKey.generate().public_key()]
     der = [
-        key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-        for key in others
+        key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        for key in (*others, huge, short)
     ]
     good = dkim_text(signing_key())
     return (
@@ -148,7 +178,10 @@ class Maker:
         choose = self.random
         if self.chance(0.8):
             return choose.choice(VALUES)
-        return "".join(chr(choose.choice((choose.randrange(128), choose.randrange(256), choose.randrange(0xD800)))) for _ in range(choose.randrange(12)))
+        return "".join(
+            chr(choose.choice((choose.randrange(128), choose.randrange(256), choose.randrange(0xD800))))
+            for _ in range(choose.randrange(12))
+        )
 
     # bodies
 
@@ -162,7 +195,16 @@ class Maker:
         charset = self.random.choice(CHARSETS)
         return body, f"{kind}; charset={charset}" if charset else kind
 
+    def flood(self, kind: str) -> bytes:
+        """A body that goes over one of the bounds, or just not."""
+        choose = self.random
+        count = choose.choice((600, 24_900, 25_100, 49_900, 50_100))
+        piece, filler, end = choose.choice(FLOODS[kind])
+        return piece + filler * count + end
+
     def form(self) -> tuple[bytes, str]:
+        if self.chance(FLOOD):
+            return self.flood(FORM), FORM
         if self.chance(0.2):
             body = self.random.choice(seeds(FORM))
         else:
@@ -177,8 +219,16 @@ class Maker:
         choose = self.random
         kind = choose.choice(("create", "update", "delete", "click", "open", "delivery", "bounce", "failure", "failed"))
         found = {choose.choice(("type", "type", "action")): kind, "id": "5", "recipient": "johny@example.com"}
-        found |= {"profile": "12", "database": "1"} if self.chance(0.6) else {"profile": "12", "subprofile": "3", "collection": "2"}
-        found |= {"timestamp": "2024-10-27 02:30:00"} if self.chance(0.5) else {"time": "1714550400", "timestamp": "2024-05-01 10:00:01"}
+        found |= (
+            {"profile": "12", "database": "1"}
+            if self.chance(0.6)
+            else {"profile": "12", "subprofile": "3", "collection": "2"}
+        )
+        found |= (
+            {"timestamp": "2024-10-27 02:30:00"}
+            if self.chance(0.5)
+            else {"time": "1714550400", "timestamp": "2024-05-01 10:00:01"}
+        )
         for _ in range(choose.choice((0, 0, 1, 2))):
             found.pop(choose.choice(list(found)))
         return found if self.chance(0.8) else {}
@@ -192,13 +242,17 @@ class Maker:
         return f"{name}={quote_plus(value)}" if self.chance(0.95) else name
 
     def json(self) -> tuple[bytes, str]:
+        if self.chance(FLOOD):
+            return self.flood(JSON), JSON
         if self.chance(0.2):
             body = self.random.choice(seeds(JSON))
         else:
             tree: object = self._node(4)
             if self.chance(0.95):
                 tree = self._sound() | {self.random.choice(NAMES): self._node(3) for _ in range(self.some(5))}
-            codec = self.random.choice(("utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1"))
+            codec = self.random.choice(
+                ("utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1")
+            )
             text = json.dumps(tree, ensure_ascii=self.chance(0.5))
             if self.chance(0.1):
                 text = text[:1] + text[1:-1] + "," + text[1:]  # each name twice
@@ -217,10 +271,14 @@ class Maker:
         return {choose.choice((*VALUES, *NAMES)): self._node(depth - 1) for _ in range(self.some(4))}
 
     def xml(self) -> tuple[bytes, str]:
+        if self.chance(FLOOD):
+            return self.flood(XML), XML
         if self.chance(0.2):
             body = self.random.choice(seeds(XML))
         else:
-            head = self.random.choice(("", "", "<?xml version='1.0'?>", '<?xml version="1.0" encoding="iso-8859-1"?>', "<!DOCTYPE x>", "\n"))
+            head = self.random.choice(
+                ("", "", "<?xml version='1.0'?>", '<?xml version="1.0" encoding="iso-8859-1"?>', "<!DOCTYPE x>", "\n")
+            )
             sound = [f"<{name}>{value}</{name}>" for name, value in self._sound().items()]
             inner = "".join([*sound, *(self._element(4) for _ in range(self.some(4)))])
             codec = self.random.choice(("utf-8", "utf-8", "utf-8", "utf-16", "latin-1"))
@@ -268,7 +326,9 @@ class Maker:
                 case 3:
                     headers.append((name, choose.choice(values)))
                 case 4:
-                    headers = [(key, choose.choice(values) if key.lower() == name.lower() else old) for key, old in headers]
+                    headers = [
+                        (key, choose.choice(values) if key.lower() == name.lower() else old) for key, old in headers
+                    ]
                 case _:
                     headers = [
                         (key, self.signature_header(old) if key.lower() == "signature" else old) for key, old in headers
@@ -292,5 +352,7 @@ class Maker:
         found = []
         for _ in range(1 + self.some(2)):
             record = self.random.choice(dkim_records())
-            found.append(self.mutated(record, (*TOKENS, b"v=DKIM1", b"k=", b"p=", b"; ")) if self.chance(0.5) else record)
+            found.append(
+                self.mutated(record, (*TOKENS, b"v=DKIM1", b"k=", b"p=", b"; ")) if self.chance(0.5) else record
+            )
         return found if self.chance(0.99) else found * 65

@@ -45,7 +45,9 @@ class Wire:
     def __call__(self, maker: Maker) -> str:
         now = time.time_ns() // 1_000_000
         if maker.chance(0.5):
-            request = maker.signed(source=maker.random.choice((SHOP, CALLBACK)), date=now, nonce=f"{maker.random.getrandbits(80):x}")
+            request = maker.signed(
+                source=maker.random.choice((SHOP, CALLBACK)), date=now, nonce=f"{maker.random.getrandbits(80):x}"
+            )
             data = raw_http(request)
             LAST.value = data
             statuses = self._send(data)
@@ -89,7 +91,7 @@ def _no_five(statuses: list[int]) -> None:
 @contextmanager
 def wire(folder: Path) -> Iterator[Wire]:
     """Start a receiver."""
-    with Receiver(folder, options="body_timeout = 2\nmax_body = 262144", sources=SOURCES) as receiver:
+    with Receiver(folder, options="body_timeout = 2\nmax_body = 1048576", sources=SOURCES) as receiver:
         found = Wire(receiver)
         yield found
         found.check()

@@ -11,7 +11,7 @@ OBJECTS = {
             "birthdate": "date",
             "score": "integer",
             "tags": "list",
-            "custom_ended": None,
+            **dict.fromkeys(("custom_ended", "custom_last_click")),
             **ADDRESS,
         },
         match=frozenset({"email", "copernica_id"}),

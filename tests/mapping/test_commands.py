@@ -1,6 +1,7 @@
 """The commands around mapping files: check, test, preview, init, draft-mapping, schema."""
 
 import json
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -13,12 +14,16 @@ from connector.cli.preview import preview
 from connector.cli.schema import schema
 from connector.cli.test import test as run_examples
 from connector.cli.workbench import Arrived, Workbench
+from connector.config.load import load
 from connector.crm.port import PlannedRequest
 from connector.crm.presets.load import list_presets
 from connector.mapping.load import load_mappings
 from tests.mapping.events import BASE, email, profile
 
 BODY = b"type=update&profile=7&database=7616&time=1769857200&fields[email]=A%40b.nl&fields[voornaam]=Anna&fields[Achter+naam]=Smit"
+
+
+ROOT = Path(__file__).parents[2]
 
 
 def invoke(command, *arguments, stdin=None, bench=None):
@@ -257,12 +262,32 @@ def test_init_writes_a_configuration_and_a_mapping_that_pass_check(tmp_path):
     assert found.exit_code == 0, found.output
     assert invoke(check, "--config", tmp_path / "a" / "config.toml", "--strict").exit_code == 0
     assert "on_delete: archive" in (tmp_path / "a" / "mappings" / "database-7616.yaml").read_text()
+    command = found.stdout.splitlines()[-1].removeprefix("Then: connector check ").split()
+    assert invoke(check, *command).exit_code == 0
     again = invoke(init, "--folder", tmp_path / "a", *INIT, "--on-delete", "erase")
     assert (again.exit_code, "is there already" in again.stderr) == (1, True)
     asked = invoke(init, "--folder", tmp_path / "b", stdin="12\nhttps://x.example.com/\n7616\n\n")
     assert asked.exit_code == 0, asked.output
     assert "on_delete: ignore" in (tmp_path / "b" / "mappings" / "database-7616.yaml").read_text()
     assert invoke(check, "--config", tmp_path / "b" / "config.toml", "--strict").exit_code == 0
+
+
+def test_init_names_secrets_as_the_units_hand_them_over(tmp_path):
+    """The units load the folder /etc/connector/credentials as `connector`: its files are credentials connector_NAME."""
+    for unit in ("connector-receive.service", "connector-deliver.service"):
+        assert "LoadCredential=connector:/etc/connector/credentials\n" in (ROOT / "systemd" / unit).read_text()
+    found = invoke(init, "--folder", tmp_path, *INIT, "--on-delete", "ignore")
+    assert found.exit_code == 0, found.output
+    token = load(tmp_path / "config.toml", {}).destinations["crm"].secrets["token"].credential
+    assert token == "connector_crm-token"
+    assert "/etc/connector/credentials/crm-token" in found.stdout
+
+
+def test_init_says_when_it_cannot_write(tmp_path):
+    """No traceback: where, why, and what to do."""
+    (tmp_path / "file").write_text("")
+    found = invoke(init, "--folder", tmp_path / "file" / "x", *INIT, "--on-delete", "ignore")
+    assert (found.exit_code, "cannot be written" in found.stderr, "--folder" in found.stderr) == (1, True, True)
 
 
 @pytest.mark.parametrize("preset", [shipped.name for shipped in list_presets(None)])

@@ -1,6 +1,8 @@
 """Every example in the documentation of mappings is right, and its tables are what the code says."""
 
+import datetime as dt
 import re
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from connector.config.model import Config, Destination
 from connector.crm.presets.facts import facts_of
 from connector.files.document import parse
 from connector.mapping.examples import run
+from connector.mapping.expression import Kind, compile_expression
 from connector.mapping.load import examine
 from connector.mapping.reference import filled_in, tables
 from tests.mapping.crm import crm_objects
@@ -60,3 +63,70 @@ def test_the_tables_of_the_reference_are_current():
     page = (DOCS / "mappings.md").read_text(encoding="utf-8")
     assert filled_in(page) == page
     assert all(table in page for table in tables().values())
+
+
+GUIDE = (DOCS / "mapping-guide.md").read_text(encoding="utf-8")
+WRITTEN = [
+    text.replace("\\|", "|")
+    for row in re.findall(
+        r"^\| .* \| (`.*`(?:, `.*`)*)(?:, or .*)? \|$",
+        GUIDE.partition("| you write |")[2].partition("\n\n")[0],
+        re.MULTILINE,
+    )
+    for text in re.findall(r"`([^`]+)`", row)
+]
+CONDITIONS = re.findall(
+    r"`([^`]+)`", GUIDE.partition("A condition compares:")[2].partition("Every field")[0]
+) + re.findall(r"`([^`]+)`", GUIDE.partition("it has to be read first:")[2].partition(". Join")[0])
+
+
+@pytest.mark.parametrize("value", WRITTEN)
+def test_every_value_in_the_table_of_the_guide_can_be_written_so(tmp_path, value):
+    """What stands under "you write" is taken as it stands there."""
+    rest = "\n".join(line for key, line in REST.items() if key != "set")
+    (tmp_path / "block.yaml").write_text(
+        f"{rest}\nset: {{copernica_id: profile.id, email: email}}\non_create_only:\n  note: {value}\n"
+    )
+    assert [str(problem) for problem in examine(tmp_path).problems] == []
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_every_condition_in_the_guide_is_one(condition):
+    """It gives true or false, and can stand after `when:`."""
+    said = parse(f"when: {condition}\n", file="x.yaml").data["when"]
+    assert compile_expression(said, condition=True).kind is Kind.BOOLEAN
+
+
+def test_the_guide_shows_enough_of_each():
+    """The two tests above see what they are meant to see."""
+    assert len(WRITTEN) >= 14
+    assert len(CONDITIONS) >= 10
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        *(
+            (f"'{word}' | bool", yes)
+            for word, yes in [("J", True), ("Nee", False), ("y", True), ("AAN", True), ("0", False)]
+        ),
+        ("'35,50' | money", Decimal("35.50")),
+        ("'€ 1.250,00' | money", 1250),
+        ("'€ 12,-' | money", 12),
+        ("'+32 470 12 34 56' | e164('NL')", "+32470123456"),
+        *(
+            (f"'{text}' | date", date)
+            for text, date in [
+                ("31/12/80", dt.date(1980, 12, 31)),
+                ("12 maart 2024", dt.date(2024, 3, 12)),
+                ("1980-12-31", dt.date(1980, 12, 31)),
+            ]
+        ),
+        ("'JAN VAN DEN BERG' | proper_name", "Jan van den Berg"),
+        ("'McDonald' | proper_name", "McDonald"),
+        ("'a' ~ 'b' | upper", "aB"),
+    ],
+)
+def test_what_the_guide_says_that_filters_know_is_so(expression, value):
+    """The list below the table of the guide."""
+    assert compile_expression(expression).evaluate(None) == value

@@ -1,10 +1,14 @@
 """What a mapping makes of an event: the rules of a faithful sync that a file can say."""
 
+import dataclasses
+
 import pytest
 
 from connector.domain.change import Change, Defect, Many, MatchKey, Parent, Skip, Verb, WhenGone
 from connector.domain.event import EventType
 from connector.domain.record import Record, RecordKind
+from connector.mapping.examples import run
+from connector.mapping.model import Example
 from connector.mapping.port import Deliver, Write
 from tests.mapping.events import AT, BASE, email, mapping, profile, subprofile
 
@@ -378,3 +382,57 @@ def test_what_is_not_said_is_the_careful_choice(tmp_path):
     assert (made.deliver, made.write, made.linger, made.guard) == (Deliver.STATE, Write.CHANGED, 0, (50, 0.01))
     change = made.translate(profile(ANNA), linked=False, last=None)
     assert (change.when_gone, change.many) == (WhenGone.STOP, Many.DEAD)
+
+
+FAILURES = """name: failures
+from: {email: [failure]}
+to: {crm: crm, object: contact}
+match: [{email: recipient | trim | lower}]
+set: {bounced: {value: true}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("when", "reason"),
+    [
+        ("code | number >= 500", "the condition is not true, as the e-mail event does not have `code`"),
+        ("extended == '5.1.1'", "the condition is not true, as the e-mail event does not have `extended`"),
+        ("code | default('') | starts_with('5')", "`when` does not hold, and `otherwise` says leave"),
+        ("code is not missing and code | number >= 500", "`when` does not hold, and `otherwise` says leave"),
+    ],
+)
+def test_a_condition_on_what_an_event_does_not_say_is_never_silently_false(tmp_path, when, reason):
+    """S14: the reason names what is absent, unless the condition itself says what that means."""
+    text = FAILURES + f"when: {when}\notherwise: leave\n"
+    found = translated(tmp_path, text, email({}))
+    assert isinstance(found, Skip)
+    assert found.reason.startswith(reason)
+
+
+def test_what_an_event_does_not_say_changes_nothing(tmp_path):
+    """S14: with an `otherwise` that changes something it is dead, for a person to look at."""
+    text = FAILURES + "when: code | number >= 500\notherwise: {set: {bounced: {value: false}}}\n"
+    found = translated(tmp_path, text, email({}))
+    assert isinstance(found, Defect)
+    assert found.reason.startswith("when: is false, but the e-mail event does not have `code`")
+    assert translated(tmp_path, text, email({"code": "450"})).fields == {"bounced": False}
+
+
+def test_a_comparison_with_a_number_of_an_absent_field_says_that_it_is_absent(tmp_path):
+    """Of a record, too; and for unknown interests."""
+    text = BASE + "when: punten | int > 3\notherwise: leave\n"
+    assert "does not have the field 'punten'" in translated(tmp_path, text, profile(ANNA)).reason
+    text = replaced(("7616}", "7616, events: [create, update]}"), ("on_delete: archive\n", "")) + (
+        "when: \"'gold' in interests\"\notherwise: archive\n"
+    )
+    unknown = dataclasses.replace(profile(ANNA), interests=None)
+    assert "does not have `interests`" in translated(tmp_path, text, unknown).reason
+
+
+def test_an_example_that_expects_a_skip_does_not_hold_for_another_reason(tmp_path):
+    """A condition that reads something absent is skipped in words of its own: `skip: leave` tells them apart."""
+    text = FAILURES + "when: code | number >= 500\notherwise: leave\n"
+    loaded = mapping(tmp_path, text)
+    for variables, holds in (({"code": "450"}, True), ({}, False)):
+        example = Example.model_validate({"given": {"variables": variables}, "expect": {"skip": "leave"}})
+        assert run(loaded, example, 1).holds is holds

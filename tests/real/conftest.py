@@ -34,7 +34,9 @@ def kinto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield running
 
 
-def _installation(folder: Path, name: str, server: Running, secret: str, value: str, settings: str, more: str = "") -> Installation:
+def _installation(
+    folder: Path, name: str, server: Running, secret: str, value: str, settings: str, more: str = ""
+) -> Installation:
     house = Installation(folder)
     house.secret(secret, value)
     more = f'secrets.{secret} = {{ file = "{secret}" }}\nsettings = {{ {settings} }}\n{more}'

@@ -65,9 +65,7 @@ def tryton(where: Path) -> Iterator[Running]:
     here = folder("tryton")
     shutil.copy(here / "crm.sqlite", where / "crm.sqlite")
     config = where / "trytond.conf"
-    config.write_text(
-        f"[database]\nuri = sqlite://\npath = {where}\n[web]\nlisten = 127.0.0.1:0\n", encoding="utf-8"
-    )
+    config.write_text(f"[database]\nuri = sqlite://\npath = {where}\n[web]\nlisten = 127.0.0.1:0\n", encoding="utf-8")
     command = [here / "bin" / "trytond", "-c", config, "-d", "crm"]
     with _running(command, where / "tryton.log", r"Running on (http://\S+)") as url:
         server = Running(f"{url}/crm", known, where / "tryton.log", Key(known["key"]))
@@ -107,7 +105,11 @@ class = kinto.core.JsonLogFormatter
 """
 _PERSON = {
     "type": "object",
-    "properties": {"name": {"type": "string"}, "email": {"type": "string"}, "score": {"type": "integer", "maximum": 100}},
+    "properties": {
+        "name": {"type": "string"},
+        "email": {"type": "string"},
+        "score": {"type": "integer", "maximum": 100},
+    },
 }
 
 

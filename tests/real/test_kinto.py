@@ -16,7 +16,9 @@ def record(server: Running, path: str) -> dict[str, Any] | None:
     answer = server.ask("GET", path)
     if answer.status_code == 404:
         return None
-    return {name: value for name, value in answer.json()["data"].items() if name not in ("id", "last_modified", "schema")}
+    return {
+        name: value for name, value in answer.json()["data"].items() if name not in ("id", "last_modified", "schema")
+    }
 
 
 def asked(server: Running) -> list[tuple[str, str]]:

@@ -38,6 +38,11 @@ class Call:
         return (T0 // 1000 + self.second) * 2 + (self.type == "delete")
 
     @property
+    def happening(self) -> tuple[str, ...]:
+        """What makes an e-mail event the same in two calls (S31)."""
+        return (self.type, self.message, self.id, str(self.second))
+
+    @property
     def proof(self) -> bytes:
         return hashlib.sha256(self.nonce.encode()).digest()
 

@@ -197,13 +197,13 @@ class Bring:
         if isinstance(found, Outcome):
             return found
         if found is not None:
+            if write.full:
+                reply = yield from self._ask("update", crm_id=found, fields=dict(write.full))
+                if reply.answer is Answer.NOT_FOUND:
+                    return self._end(OutcomeKind.RETRY, "the search found a record that is not there")
+                if reply.answer is not Answer.OK:
+                    return self._failed(reply)
             self.crm_id = found
-            reply = yield from self._ask("update", crm_id=found, fields=dict(write.full))
-            if reply.answer is Answer.NOT_FOUND:
-                self.crm_id = None
-                return self._end(OutcomeKind.RETRY, "the search found a record that is not there")
-            if reply.answer is not Answer.OK:
-                return self._failed(reply)
             return (yield from self._associate(found, OutcomeKind.UPDATED))
         if write.verb is not Verb.UPSERT:
             return self._end(OutcomeKind.ABSENT, "there is no such record, and this change may not create one")

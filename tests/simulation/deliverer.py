@@ -23,7 +23,8 @@ from tests.simulation.store import SimQueue
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-_IDLE = 60_000
+_IDLE = 60_000  # an idle look around, while there is something that may need it
+_IDLE_IN_CALM = 600_000
 _SHUTDOWN = 10_000
 
 
@@ -50,6 +51,7 @@ class SimPool:
         self.handed: Sequence[Finished] = ()  # given to the engine, which may be settling them just now
 
     def submit(self, job: Job) -> None:
+        self._process.world.watch.on_leased(job)
         run = JobRun(job, self._process.clock.elapsed(), self._process.flow(job))
         self.runs.append(run)
         generation = self._process.generation
@@ -233,18 +235,24 @@ class Deliverer:
         if generation == self.generation and self.state == "up":
             self._trouble = 0
             self.pool.handed = ()
-            self.poke(self.chance.randint(1, 5) if worked else self._span())
+            self._plan(worked=worked)
+
+    def _plan(self, *, worked: bool) -> None:
+        if worked:
+            self.poke(self.chance.randint(1, 5))
+        elif self.pool.busy or self.engine.keep is not None or self.world.has_work():
+            self.poke(self._span())
 
     def _span(self) -> int:
         now, elapsed = self.clock.now(), self.clock.elapsed()
         conn = self.world.db.conn
-        spans = [_IDLE]
+        spans = [_IDLE if self.world.stormy else _IDLE_IN_CALM]
         due = self.engine.next_due()
         if due is not None:
             spans.append(due - now)
         spans += [until - now for (until,) in conn.execute("SELECT until FROM pauses WHERE until > ?", (now,))]
         spans += [until + 1 - elapsed for (until,) in conn.execute("SELECT lease_until FROM deliveries WHERE state = 1")]
-        return max(5, min(spans))
+        return max(100 if self.pool.busy else 5, min(spans))  # a job that ends wakes us
 
     # ── jobs ──
 

@@ -92,7 +92,7 @@ class Model:
         if stuck:
             now = world.kernel.clock.now()
             raise Divergence(f"stuck: (event, mapping, state, due, reason) {stuck}, it is {now}, pauses: {world.db_pauses()}")
-        if locks := world.db.conn.execute("SELECT delivery FROM locks").fetchall():
+        if locks := world.db.conn.execute("SELECT delivery FROM locks WHERE delivery IS NOT NULL").fetchall():
             raise Divergence(f"locks are left: {locks}")
 
     def _compare(self, mapping: str, obj: str, event: int, call: Call) -> None:
@@ -133,7 +133,10 @@ class Model:
             raise Divergence(f"{place} is skipped: {reason}")
 
     def _own(self, obj: str, call: Call) -> list[Row]:
-        return [row for row in self.world.store.live(obj) if row.fields.get(_OWN[obj]) == call.id and not row.late]
+        """The CRM's records of that Copernica record. One more that was made too late is nobody's to know of (S21)."""
+        own = [row for row in self.world.store.live(obj) if row.fields.get(_OWN[obj]) == call.id]
+        linked = self.world.watch.links.get((obj, call.record))
+        return [row for row in own if not row.late or (row.id == linked and len(own) == 1)]
 
     def _delivered(
         self, place: str, mapping: str, obj: str, call: Call, want: dict[str, Any] | None, event: int
@@ -147,6 +150,10 @@ class Model:
             return
         if shares:
             self._shared(place, call, by_person=by_person)
+            return
+        if len(own) > 1 and {row.maker for row in own} == {"person", call.record}:
+            # Two creates in doubt under two addresses, one of which a colleague's record has: it is found first.
+            self.world.kernel.counts["a colleague's record was adopted beside our own"] += 1
             return
         if len(own) > 1:
             raise Divergence(f"{place}: {len(own)} {obj} in the CRM: {[row.id for row in own]}")
@@ -163,6 +170,8 @@ class Model:
                 continue  # a colleague's edit, later than ours, and nothing changed at Copernica since
             if name == "phone" and event <= self.world.last_event_before.get(1, 10**9):
                 continue  # the field was added to the mapping later
+            if value == "" and mapping == "clients":
+                continue  # what the mapping filled under its old name counts as filled by others (S9, S17)
             raise Divergence(f"{place}: {obj} {row.id} has {name} = {found!r}, and should have {value!r}")
         if obj == "deals":
             self._associated(place, call, row)
@@ -208,7 +217,7 @@ class Model:
             return  # the same happening came before, by another webhook
         if state[0] is DeliveryState.SUPERSEDED:
             raise Divergence(f"S2: click {event} was superseded")
-        if state[0] is DeliveryState.DELIVERED and self.world.watch.each[event] == 0:
+        if state[0] is DeliveryState.DELIVERED and self.world.watch.each[self.world.events[event].happening] == 0:
             raise Divergence(f"click {event} counts as delivered, and never reached the CRM")
 
 

@@ -32,8 +32,9 @@ class Watch:
         self.world = world
         self.newest: dict[tuple[str, str], tuple[int, int]] = {}
         self.certain: dict[tuple[str, str], tuple[str, dict[str, Any] | None]] = {}  # mapping's version, fields
-        self.each: Counter[int] = Counter()
-        self.each_allowed: Counter[int] = Counter()
+        self.each: Counter[tuple[str, ...]] = Counter()  # a click's identity: how often it was counted
+        self.each_allowed: Counter[tuple[str, ...]] = Counter()  # how often more it may have been, by its doubts
+        self.filled: set[tuple[str, str, str]] = set()  # object, record, field: a value may have left for it
         self.requests: Counter[int] = Counter()
         self.removals: list[tuple[int, str, int]] = []
         self.links: dict[tuple[str, str], str] = {}
@@ -51,7 +52,22 @@ class Watch:
             self.diverge(f"event {event} is sent, and nobody ever sent it to us")
         return self.world.events[event]
 
+    def doubt(self, event: int) -> None:
+        """An event may have reached the CRM, and nobody can know: it may be sent once more."""
+        self.each_allowed[self.call(event).happening] += 1
+
     # ── what leaves ──
+
+    def on_leased(self, job: Job) -> None:
+        """From here on what the attempts hold may have reached the CRM, as far as the product can know."""
+        for leased in job.leased:
+            self._may_fill(job.object, leased.attempt.due.call.event_id)
+
+    def _may_fill(self, obj: str, event: int) -> None:
+        call = self.call(event)
+        for name, value in (wanted(obj, call) or {}).items():
+            if value:
+                self.filled.add((obj, call.record, name))
 
     def at_gate(self, request: Request) -> None:
         """The gate has just let a request pass."""
@@ -107,9 +123,10 @@ class Watch:
             self._double(request, call)
 
     def _each(self, event: int, call: Call) -> None:
-        self.each[event] += 1
-        if self.each[event] > 1 + self.each_allowed[event]:
-            self.diverge(f"S2: click {event} of {call.record} is counted {self.each[event]} times, nothing was in doubt")
+        same = call.happening
+        self.each[same] += 1
+        if self.each[same] > 1 + self.each_allowed[same]:
+            self.diverge(f"S2: click {event} of {call.record} is counted {self.each[same]} times, nothing was in doubt")
 
     def _order(self, request: Request, event: int, call: Call, *, late: bool) -> None:
         key = (request.leased.attempt.due.mapping, call.record)
@@ -135,6 +152,8 @@ class Watch:
         for name, value in request.fields.items():
             if (value if value is not None else "") != want.get(name):
                 self.diverge(f"{obj}.{name} of {call.record} is sent as {value!r}, and is {want.get(name)!r}")
+            if value is None and (obj, call.record, name) not in self.filled:
+                self.diverge(f"S17: {obj}.{name} is wiped for {call.record}, which never filled it")
         owner = None if row is None else row.fields.get({"contacts": "pid", "deals": "sid", "letters": "lid"}[obj])
         if owner is not None and owner != call.id and not {owner, call.id} <= SHARED:
             self.diverge(f"S11: {call.record} is written into the {obj} of {owner}")
@@ -183,7 +202,7 @@ class Watch:
         if settlement.counted and not proven and self.jumped_at < (self.fine_at or 0):
             self.diverge(f"S23: {kind} costs {call.record} an attempt while nothing shows that the CRM works")
         if fate is not Settled.DONE or kind in ("ambiguous", "retry"):
-            self.each_allowed[event] += 1
+            self.doubt(event)
         if fate is Settled.DONE and settlement.state is DeliveryState.DELIVERED:
             self.certain[key] = (settlement.version, wanted(settlement.object, call))
         else:
@@ -196,21 +215,24 @@ class Watch:
     def on_death(self, owner: int, *jobs: Sequence[Job]) -> None:
         """Whoever dies may have sent, and may have had answers: what it had under way is in doubt."""
         rows = self.world.db.conn.execute(
-            "SELECT n.name, r.key FROM deliveries d JOIN names n ON n.id = d.mapping JOIN records r ON r.id = d.record"
+            "SELECT n.name, r.key, d.event FROM deliveries d JOIN names n ON n.id = d.mapping JOIN records r ON r.id = d.record"
             f" WHERE d.state = 1 AND d.lease >> {OWNER_SHIFT} = ?",
             (owner,),
         )
-        for mapping, record in rows:
+        for mapping, record, event in rows:
             self.certain.pop((mapping, record), None)
+            if mapping != "clicks":
+                self._may_fill({"deals": "deals", "letters": "letters"}.get(mapping, "contacts"), event)
         for job in (job for some in jobs for job in some):
             for leased in job.leased:
-                self.each_allowed[leased.attempt.due.call.event_id] += 1
+                self.doubt(leased.attempt.due.call.event_id)
 
     # ── what people do ──
 
     def on_replayed(self, events: Sequence[int], what: str) -> None:
         for event in events:
-            self.each_allowed[event] += 1
+            if event in self.world.events:
+                self.doubt(event)
             if what == "exact" and event in self.world.events:
                 self.exact.add(self.world.events[event].record)
 

@@ -67,6 +67,13 @@ class World:
     def db_pauses(self) -> list[str]:
         return [row[0] for row in self.db.conn.execute("SELECT subject FROM pauses")]
 
+    def has_work(self) -> bool:
+        """Whether anything waits, or is under way: otherwise nobody has to wake up before somebody acts."""
+        row = self.db.conn.execute(
+            "SELECT EXISTS (SELECT 1 FROM deliveries WHERE state IN (0, 1)) OR EXISTS (SELECT 1 FROM events WHERE state = 0)"
+        ).fetchone()
+        return bool(row[0])
+
     def poke(self) -> None:
         for one in self.deliverers:
             one.poke(self.net.randint(0, 20))
@@ -83,8 +90,9 @@ class World:
         self._run_until(self.weather.storm)
         self._calm()
         self._run_until(self.kernel.clock.true + 3 * _HOUR)
-        self._clear_up()
-        self._run_until(self.kernel.clock.true + 3 * _HOUR)
+        for _ in range(3):  # what waited for a resume may be held by the guard thereafter
+            self._clear_up()
+            self._run_until(self.kernel.clock.true + 2 * _HOUR)
         Model(self).check()
 
     def _run_until(self, until: int) -> None:
@@ -196,6 +204,7 @@ class World:
         by = self.chance.choice((-7200, -600, -30, 30, 600, 7200)) * 1000
         self.kernel.clock.offset += by
         self.watch.jumped_at = self.kernel.clock.true
+        self.poke()
         self.kernel.fault("clock jumps forward" if by > 0 else "clock jumps back", f"{by / 1000} s")
 
     def _kill(self) -> None:
@@ -290,6 +299,7 @@ class World:
         late = process.clock.elapsed() > run.job.send_by
         if late and request.writes:
             kernel.fault("request left after its lease")
+            self.watch.doubt(request.leased.attempt.due.call.event_id)
         fate = self._fate(request)
         due = request.leased.attempt.due
         kernel.note(

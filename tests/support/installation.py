@@ -88,9 +88,7 @@ class Installation(House):
                 host=HOST,
             )
         )
-        answer = self._session.post(
-            self.url, data=body, headers={**headers, "X-Forwarded-Proto": "https"}, timeout=20
-        )
+        answer = self._session.post(self.url, data=body, headers={**headers, "X-Forwarded-Proto": "https"}, timeout=20)
         assert answer.status_code == 200, answer.text
 
     def profile(self, kind: str, profile: int, *, database: int = DATABASE, **fields: object) -> None:
@@ -135,7 +133,9 @@ class Installation(House):
 
     def reasons(self, state: DeliveryState) -> Sequence[str]:
         """Why deliveries are in that state."""
-        return [str(row[0]) for row in self.query(f"SELECT reason FROM deliveries WHERE state = {int(state)} ORDER BY id")]
+        return [
+            str(row[0]) for row in self.query(f"SELECT reason FROM deliveries WHERE state = {int(state)} ORDER BY id")
+        ]
 
     def links(self) -> dict[str, str]:
         """Return the CRM's ID by Copernica record."""

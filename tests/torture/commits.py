@@ -25,6 +25,8 @@ from tests.torture.history import Call, Said, histories
 SEARCH_LAG_MS = 600
 LATE_MS = 900
 """How long after we gave up a commit or an answer may come."""
+AHEAD = 60
+"""So much may wait to be delivered before more is said: else nearly all of it would collapse into the newest state."""
 
 DESTINATION = """\
 [destinations.crm]
@@ -60,6 +62,8 @@ SHARES: dict[str, float] = {
     "stall": 0.02,
 }
 STATUSES: dict[int, float] = {500: 0.02, 503: 0.02, 429: 0.004}
+SEARCHES = 0.3
+"""The share of these shares that searches get: what they break is only a wait."""
 
 
 @dataclass
@@ -97,7 +101,9 @@ class Sender(threading.Thread):
 
     def run(self) -> None:
         try:
-            for call in self.calls:
+            for number, call in enumerate(self.calls):
+                while number % 10 == 0 and _waiting(self.house) > AHEAD:
+                    time.sleep(0.02)
                 if call.parent is None:
                     self.house.profile(call.kind, call.number, **call.fields)
                 else:
@@ -108,16 +114,14 @@ class Sender(threading.Thread):
 
 
 def torture(records: int, seed: int, *, patience: float = 900, say: Any = print) -> Result:
-    """Send it all while the CRM breaks at random; heal it when all is said; wait for rest; count."""
+    """Send it all while the CRM breaks at random, wait for rest, and count."""
     chance = random.Random(seed)
     calls = histories(records, seed)
     with tempfile.TemporaryDirectory(prefix="connector-commits-") as name:
         options = Options(token="torture", unique=False, search_lag_ms=SEARCH_LAG_MS, journal=1_000_000, seed=seed)
         with SampleCrm(options) as crm:
-            for kind, share in SHARES.items():
-                crm.fail(kind, share=share, delay_ms=LATE_MS if kind.startswith(("slow", "stall")) else 0)
-            for status, share in STATUSES.items():
-                crm.fail("status", share=share, status=status, retry_after=1 if status == 429 else None)
+            for method, part in (("GET", SEARCHES), ("POST", 1), ("PATCH", 1), ("PUT", 1), ("DELETE", 1)):
+                _break(crm, method, part)
             house = Installation(Path(name))
             try:
                 house.secret("token", "torture")
@@ -133,13 +137,22 @@ def torture(records: int, seed: int, *, patience: float = 900, say: Any = print)
     return result
 
 
+def _break(crm: SampleCrm, method: str, part: float) -> None:
+    for kind, share in SHARES.items():
+        late = LATE_MS if kind in ("slow-commit", "slow-answer", "stall") else 0
+        crm.fail(kind, method=method, share=share * part, delay_ms=late)
+    for status, share in STATUSES.items():
+        wait = 1 if status == 429 else None
+        crm.fail("status", method=method, share=share * part, status=status, retry_after=wait)
+
+
 def _until_rest(
     house: Installation, crm: SampleCrm, sender: Sender, chance: random.Random, patience: float, say: Any
 ) -> None:
     """Let the CRM die now and then, until everything said is delivered; the faults stay in force to the end."""
     deadline = time.monotonic() + patience
     shown = time.monotonic()
-    while sender.is_alive() or _open(house):
+    while sender.is_alive() or _waiting(house):
         house.check()
         if sender.failed is not None:
             raise sender.failed
@@ -158,9 +171,11 @@ def _until_rest(
         time.sleep(0.05)
 
 
-def _open(house: Installation) -> bool:
-    waiting = "SELECT (SELECT count(*) FROM deliveries WHERE state IN (0, 1)) + (SELECT count(*) FROM events WHERE state = 0)"
-    return house.query(waiting) != [(0,)]
+def _waiting(house: Installation) -> int:
+    """How much is stored and not yet settled."""
+    rows = "(SELECT count(*) FROM deliveries WHERE state IN (0, 1)), (SELECT count(*) FROM events WHERE state = 0)"
+    ((deliveries, events),) = house.query(f"SELECT {rows}")
+    return int(str(deliveries)) + int(str(events))
 
 
 def _count(house: Installation, crm: SampleCrm, said: Said, records: int, calls: int, say: Any) -> Result:

@@ -37,8 +37,8 @@ class Credentials(Protocol):
         """Return what goes with the next request. May take a request to the token address."""
         ...
 
-    def renew(self, used: Authorised) -> bool:
-        """After a 401 with `used`: whether it is worth trying again with what `authorise` gives now."""
+    def renew(self, used: Authorised) -> Authorised | NoToken | None:
+        """After a 401 with `used`: return what to try in its place, or why there is nothing; None: nothing to add."""
         ...
 
     def private(self) -> Sequence[str]:
@@ -70,13 +70,13 @@ class Fixed:
         """Return the header."""
         return self._now
 
-    def renew(self, used: Authorised) -> bool:
+    def renew(self, used: Authorised) -> Authorised | NoToken | None:
         """Read the secret again; it is worth a try if it is another one."""
         try:
             self._now = self._made()
         except ProblemsError:  # it cannot be read now: what we have stays
-            return False
-        return self._now != used
+            return None
+        return self._now if self._now != used else None
 
     def private(self) -> Sequence[str]:
         """Return the header's value, and what stands behind its prefix."""

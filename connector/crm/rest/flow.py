@@ -7,13 +7,12 @@ not linked ──find──> one: update it          many: stop, or the newest o
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from connector.crm.port import Write
 from connector.crm.presets.model import Find, Kind
-from connector.crm.rest import jsonpath
 from connector.crm.rest.answer import as_id
+from connector.crm.rest.hits import Hit, hits_of, ordered
 from connector.crm.rest.object import CompiledObject
 from connector.crm.rest.request import CompiledStep
 from connector.crm.rest.sending import Reply, Requester, Sending, Special
@@ -23,12 +22,6 @@ from connector.domain.outcome import Outcome, OutcomeKind, Scope
 
 _CANDIDATES = 20
 _NOT_FOUND = Reply(kind=Kind.NOT_FOUND)
-
-
-@dataclass(frozen=True, slots=True)
-class _Hit:
-    id: str
-    order: Any
 
 
 class Flow:
@@ -147,7 +140,7 @@ class Flow:
                 continue
             if not reply.is_success:
                 return self._failed(reply)
-            hits = _hits(reply, model, key)
+            hits = hits_of(reply, model, key)
             if hits is None:
                 reason = f"{step.what}: the answer is not as the preset says (no list at {model.items or 'its top'!r})"
                 return self._end(OutcomeKind.RETRY, reason, status=reply.status)
@@ -157,7 +150,7 @@ class Flow:
                 return hits[0].id
         return None
 
-    def _choose(self, hits: Sequence[_Hit], model: Find, key: MatchKey) -> Outcome | str:
+    def _choose(self, hits: Sequence[Hit], model: Find, key: MatchKey) -> Outcome | str:
         candidates = tuple(hit.id for hit in hits[:_CANDIDATES])
         many = f"more than one {self._object.name} has the same {key.name}"
         if self._write.many is Many.DEAD:
@@ -165,23 +158,22 @@ class Flow:
         if len(hits) >= model.limit:
             reason = f"{many}, and there are too many of them to tell which is the {self._write.many}"
             return self._end(OutcomeKind.MANY, reason, candidates=candidates)
-        order = _ordered(hits) if model.order_by is not None else None
+        order = ordered(hits) if model.order_by is not None else None
         if order is None:
             reason = f"{many}, and the CRM does not say which is the {self._write.many}"
             return self._end(OutcomeKind.MANY, reason, candidates=candidates)
         return order[-1 if self._write.many is Many.NEWEST else 0].id
 
     def _write_to(self, crm_id: str) -> Outcome:
-        """Update a record that was found or adopted."""
-        self._crm_id = crm_id
+        """Update a record that was found or adopted; it is linked once a write has shown that it is there."""
         reply = self._update(crm_id, self._write.full)
         if reply.kind is Kind.NOT_FOUND:
-            self._crm_id = None
             return self._end(
                 OutcomeKind.RETRY, f"the search found a {self._object.name} that is not there; {reply.reason}"
             )
         if not reply.is_success:
             return self._failed(reply)
+        self._crm_id = crm_id
         return self._associate(crm_id, OutcomeKind.UPDATED)
 
     def _create(self) -> Outcome:
@@ -391,46 +383,3 @@ def scope_of(reply: Reply) -> Scope:
     if reply.whole is not None:
         return Scope.DESTINATION if reply.whole else Scope.OBJECT
     return Scope.OBJECT if reply.kind is Kind.FORBIDDEN else Scope.DESTINATION
-
-
-def _hits(reply: Reply, model: Find, key: MatchKey) -> list[_Hit] | None:
-    """Return the distinct hits; None when the answer is not as the preset says."""
-    assert reply.answer is not None
-    if not reply.answer.is_json:
-        return [] if reply.status == 204 else None  # noqa: PLR2004
-    items = jsonpath.find(reply.answer.json, model.items)
-    if items is jsonpath.MISSING or items is None:
-        return None if items is jsonpath.MISSING else []
-    if isinstance(items, dict):
-        items = [items]
-    if not isinstance(items, list):
-        return None
-    hits: dict[str, _Hit] = {}
-    for item in items:
-        crm_id = as_id(jsonpath.find(item, model.id))
-        if crm_id is None:
-            return None
-        if model.confirm is None or _confirmed(item, model.confirm, key):
-            hits[crm_id] = _Hit(crm_id, jsonpath.find(item, model.order_by) if model.order_by else None)
-    return list(hits.values())
-
-
-def _confirmed(item: Any, path: str, key: MatchKey) -> bool:
-    wanted = str(key.value).strip().casefold()
-    return any(str(value).strip().casefold() == wanted for value in jsonpath.find_all(item, path))
-
-
-def _ordered(hits: Sequence[_Hit]) -> list[_Hit] | None:
-    """Return the hits, oldest first; None when their values cannot be compared."""
-    order = [_sortable(hit.order) for hit in hits]
-    if all(isinstance(each, int) for each in order) or all(isinstance(each, str) for each in order):
-        return sorted(hits, key=lambda hit: _sortable(hit.order))  # type: ignore[arg-type,return-value]
-    return None
-
-
-def _sortable(value: Any) -> int | str | None:
-    if isinstance(value, bool) or not isinstance(value, (int, str)):
-        return None
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 20:  # noqa: PLR2004
-        return int(value)
-    return value

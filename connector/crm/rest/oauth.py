@@ -62,10 +62,9 @@ class OAuth:
             return self._authorised(token)
         return self._get(not_this=None)
 
-    def renew(self, used: Authorised) -> bool:
+    def renew(self, used: Authorised) -> Authorised | NoToken | None:
         """Get another token than the one that was refused."""
-        refused = used.headers["Authorization"].removeprefix(self._auth.prefix)
-        return isinstance(self._get(not_this=refused), Authorised)
+        return self._get(not_this=used.headers["Authorization"].removeprefix(self._auth.prefix))
 
     def private(self) -> Sequence[str]:
         """Return the tokens and the client's secret."""

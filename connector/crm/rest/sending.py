@@ -88,12 +88,12 @@ class Requester:
         if isinstance(authorised, NoToken):
             return _no_token(authorised)
         reply = self._once(step, scope, sending, authorised)
-        if reply.kind is Kind.UNAUTHORISED and self._credentials.renew(authorised):
-            renewed = self._credentials.authorise()
-            if isinstance(renewed, NoToken):
-                return _no_token(renewed)
-            reply = self._once(step, scope, sending, renewed)
-        return reply
+        if reply.kind is not Kind.UNAUTHORISED:
+            return reply
+        renewed = self._credentials.renew(authorised)
+        if isinstance(renewed, NoToken):
+            return _no_token(renewed)
+        return self._once(step, scope, sending, renewed) if renewed is not None else reply
 
     def _once(self, step: CompiledStep, scope: Scope, sending: Sending, authorised: Authorised) -> Reply:
         base = authorised.base_url or self._base_url

@@ -5,6 +5,7 @@ below it know the deadline of the exchange they serve, so that neither a stalled
 """
 
 import io
+import logging
 import socket
 import ssl
 import threading
@@ -26,6 +27,8 @@ from urllib3.util import Timeout
 
 from connector.crm.presets.model import Timeouts
 from connector.crm.rest.answer import Answer, NoAnswer
+
+logging.getLogger("urllib3").setLevel(logging.ERROR)  # below that its messages hold addresses, and so persons
 
 IDLE_LIMIT = 20.0
 """Seconds after which a kept connection is not used again: the other side may be about to close it."""

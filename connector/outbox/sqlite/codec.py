@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from connector.domain.accepted import HASH_BYTES, Accepted
 from connector.domain.clock import Instant
 from connector.domain.request import UnverifiedRequest, VerifiedRequest
+from connector.outbox.port import OutboxBrokenError
 
 # What calls have in common, most frequent last. Blobs name the dictionary by their first byte: it never changes.
 _DICTIONARY = (
@@ -23,28 +24,30 @@ _DICTIONARY = (
     b"type=update&profile=&database=&timestamp=20-+%3A00%3A&time=17%40gmail.com%40hotmail.com&%5D=&fields%5B"
 )
 _VERSION = b"\x01"
+_as_text = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 def pack_call(request: UnverifiedRequest, signed_at: Instant | None) -> bytes:
     """Return method, target, headers and body as one compressed blob."""
-    head = json.dumps(
-        [request.method, request.target, request.headers, request.peer, request.secure, signed_at],
-        separators=(",", ":"),
-        ensure_ascii=False,
-    ).encode("utf-8", "surrogateescape")
+    head = _as_text([request.method, request.target, request.headers, request.peer, request.secure, signed_at]).encode(
+        "utf-8", "surrogateescape"
+    )
     packer = zlib.compressobj(6, zlib.DEFLATED, -15, 9, zlib.Z_DEFAULT_STRATEGY, _DICTIONARY)
     prefix = len(head).to_bytes(4, "big")
     return _VERSION + packer.compress(prefix + head + request.body) + packer.flush()
 
 
 def unpack_call(blob: bytes, source: str, received_at: Instant, proof: bytes | None = None) -> VerifiedRequest:
-    """Return the call that `pack_call` packed."""
-    unpacker = zlib.decompressobj(-15, _DICTIONARY)
-    data = unpacker.decompress(blob[1:]) + unpacker.flush()
-    length = int.from_bytes(data[:4], "big")
-    method, target, headers, peer, secure, signed_at = json.loads(
-        data[4 : 4 + length].decode("utf-8", "surrogateescape")
-    )
+    """Return the call that `pack_call` packed. Raises OutboxBrokenError."""
+    try:
+        unpacker = zlib.decompressobj(-15, _DICTIONARY)
+        data = unpacker.decompress(blob[1:]) + unpacker.flush()
+        length = int.from_bytes(data[:4], "big")
+        method, target, headers, peer, secure, signed_at = json.loads(
+            data[4 : 4 + length].decode("utf-8", "surrogateescape")
+        )
+    except (zlib.error, ValueError, TypeError) as error:
+        raise OutboxBrokenError(f"a stored call of {source} cannot be read ({error}): the outbox is damaged") from error
     request = UnverifiedRequest(
         source=source,
         method=method,

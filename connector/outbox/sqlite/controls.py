@@ -39,8 +39,17 @@ class Controls:
         """Take from a budget; False when it would go over its limit."""
         with self._db.write() as conn:
             row = conn.execute("SELECT window, spent FROM budgets WHERE name = ?", (name,)).fetchone()
+            if row is not None and row[0] > window:
+                return cost <= 0  # another process is in a later window already
             spent = row[1] if row is not None and row[0] == window else 0
             if spent + cost > limit:
                 return False
-            conn.execute("INSERT OR REPLACE INTO budgets VALUES (?, ?, ?)", (name, window, spent + cost))
+            conn.execute("INSERT OR REPLACE INTO budgets VALUES (?, ?, ?)", (name, window, max(0, spent + cost)))
             return True
+
+    def spent(self, name: str, window: int) -> int:
+        """How much of that window's budget was taken."""
+        row = self._db.conn.execute(
+            "SELECT spent FROM budgets WHERE name = ? AND window = ?", (name, window)
+        ).fetchone()
+        return 0 if row is None else int(row[0])

@@ -4,10 +4,12 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 import sqlite_utils
 
@@ -267,3 +269,23 @@ def translated(path: Path | None) -> Iterator[None]:
         raise OutboxBrokenError(f"{path} is damaged or not an outbox ({error}); see the page on restoring") from error
     except OSError as error:
         raise OutboxError(f"{path}: {error.strerror}") from error
+
+
+class _HasDatabase(Protocol):
+    _db: Database
+
+
+H = TypeVar("H", bound=_HasDatabase)
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def speaks(method: Callable[Concatenate[H, P], R]) -> Callable[Concatenate[H, P], R]:
+    """Let a method that reads outside of `read` and `write` raise the outbox's own errors, too."""
+
+    @wraps(method)
+    def translating(self: H, /, *arguments: P.args, **named: P.kwargs) -> R:
+        with translated(self._db.path):
+            return method(self, *arguments, **named)
+
+    return translating

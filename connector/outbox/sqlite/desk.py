@@ -148,6 +148,10 @@ class SqliteDesk:
             values,
         ).fetchall()
 
+    def _newest_first(self, wanted: Filter) -> Sequence[tuple[int, int, int, int, int, int, int, int]]:
+        """Return the same in the order of their lines, not of their arrival: the newest state of each comes first."""
+        return sorted(self._rows(wanted), key=lambda row: (row[7] or 0, row[1]), reverse=True)
+
     # ── commands ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def replay(self, wanted: Filter, now: Instant, *, exact: bool, again: bool, dry_run: bool) -> Done:
@@ -156,7 +160,7 @@ class SqliteDesk:
         done: list[int] = []
         with self._db.write() as conn:
             seen: set[tuple[int, int]] = set()
-            for delivery, event, event_state, mapping, record, state, flags, _ in reversed(self._rows(wanted)):
+            for delivery, event, event_state, mapping, record, state, flags, _ in self._newest_first(wanted):
                 if delivery is None:
                     if event_state in (EventState.UNWANTED, EventState.NOT_UNDERSTOOD):
                         conn.execute("UPDATE events SET state = 0 WHERE id = ?", (event,))

@@ -9,6 +9,9 @@ from connector.outbox.sqlite.database import Database
 
 PENDING, LEASED, DELIVERED, _, SUPERSEDED, _, DEAD, HELD, _ = (int(state) for state in DeliveryState)
 
+OF_LINE = "record = ? AND mapping = ? AND state IN (0, 1, 6, 7)"
+"""Finds the open deliveries of a line by the index for them: it is only used where its condition stands word for word."""
+
 
 class Flag(IntFlag):
     """What is particular about a delivery."""
@@ -36,7 +39,7 @@ class Lines:
         marks = ",".join("?" * len(states))
         done = self._db.conn.execute(
             f"UPDATE deliveries SET state = {SUPERSEDED}, changed_at = ?, due_at = NULL, reason = ?"
-            f" WHERE record = ? AND mapping = ? AND state IN ({marks}) AND event <> ?"
+            f" WHERE {OF_LINE} AND state IN ({marks}) AND event <> ?"
             f" AND flags & {Flag.EACH | Flag.EXACT} = 0"
             f" AND (rank, event) < (SELECT rank, event FROM deliveries WHERE event = ? AND mapping = ?)",
             (now, f"by the newer event {by}", record, mapping, *states, by, by, mapping),
@@ -47,14 +50,14 @@ class Lines:
         """Make the line's next delivery due, if it waited for the one that has just ended."""
         conn = self._db.conn
         busy = conn.execute(
-            f"SELECT 1 FROM deliveries WHERE record = ? AND mapping = ? AND"
+            f"SELECT 1 FROM deliveries WHERE {OF_LINE} AND"
             f" (state = {LEASED} OR (state = {PENDING} AND due_at IS NOT NULL))",
             (record, mapping),
         ).fetchone()
         if busy is None:
             conn.execute(
                 "UPDATE deliveries SET due_at = ? WHERE id = ("
-                f" SELECT id FROM deliveries WHERE record = ? AND mapping = ? AND state = {PENDING} AND due_at IS NULL"
+                f" SELECT id FROM deliveries WHERE {OF_LINE} AND state = {PENDING} AND due_at IS NULL"
                 " ORDER BY rank, event LIMIT 1)",
                 (now, record, mapping),
             )
@@ -66,8 +69,8 @@ class Lines:
         """
         conn = self._db.conn
         row = conn.execute(
-            "SELECT d.id, d.state, d.flags FROM lines l JOIN deliveries d ON d.event = l.event AND d.mapping = l.mapping"
-            " WHERE l.record = ? AND l.mapping = ?",
+            "SELECT d.id, d.state, d.flags FROM lines l"
+            " JOIN deliveries d ON d.event = l.event AND d.mapping = l.mapping WHERE l.record = ? AND l.mapping = ?",
             (record, mapping),
         ).fetchone()
         if row is None or row[2] & Flag.EACH:

@@ -9,7 +9,7 @@ from connector.domain.record import Record
 from connector.outbox.port import LinkChange, LinkView, MissingParent, ParentView
 from connector.outbox.sqlite.codec import pack_hashes, unpack_accepted
 from connector.outbox.sqlite.database import Database
-from connector.outbox.sqlite.lines import LEASED, PENDING, Lines
+from connector.outbox.sqlite.lines import LEASED, OF_LINE, PENDING, Lines
 
 _DOUBTS = 8
 """How many events are remembered whose creates may have left: more have never been seen to matter."""
@@ -52,7 +52,16 @@ class Links:
         return 0 if row is None else int(row[0])
 
     def mark(
-        self, record: int, destination: int, obj: int, mapping: int, during: Accepted, until: Instant | None, event: int
+        self,
+        record: int,
+        destination: int,
+        obj: int,
+        mapping: int,
+        during: Accepted,
+        until: Instant | None,
+        event: int,
+        *,
+        removes: bool,
     ) -> None:
         """Put on disk that a request which can write is about to leave (S8), until when it may, and for which event."""
         link = self._ensure(record, destination, obj)
@@ -61,7 +70,7 @@ class Links:
                 "SELECT crm_id, doubt_events FROM links WHERE id = ?", (link,)
             ).fetchone()
             events = [one for one in json.loads(before or "[]") if one != event] + [event]
-            kept = json.dumps(events[-_DOUBTS:]) if crm_id is None else None
+            kept = json.dumps(events[-_DOUBTS:]) if crm_id is None or removes else before
             self._db.conn.execute("UPDATE links SET doubt_at = ?, doubt_events = ? WHERE id = ?", (until, kept, link))
         self._put_accepted(link, mapping, during)
 
@@ -83,7 +92,9 @@ class Links:
             return []
         link = self._ensure(record, destination, obj)
         if change.certain:
-            conn.execute("UPDATE links SET doubt_at = NULL, doubt_events = NULL WHERE id = ?", (link,))
+            conn.execute("UPDATE links SET doubt_at = NULL WHERE id = ?", (link,))
+        if change.resolved:
+            conn.execute("UPDATE links SET doubt_events = NULL WHERE id = ?", (link,))
         if change.doubt_at is not None:
             conn.execute("UPDATE links SET doubt_at = ? WHERE id = ?", (change.doubt_at, link))
         if change.unlink:
@@ -144,7 +155,7 @@ class Links:
         if row is not None and row[0] is not None:
             return ParentView(row[0], coming=False)
         coming = db.conn.execute(
-            f"SELECT 1 FROM deliveries WHERE record = ? AND mapping = ? AND state IN ({PENDING}, {LEASED})",
+            f"SELECT 1 FROM deliveries WHERE {OF_LINE} AND state IN ({PENDING}, {LEASED})",
             (number, db.find_name(mapping)),
         ).fetchone()
         return ParentView(None, coming=coming is not None)

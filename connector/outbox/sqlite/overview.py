@@ -38,7 +38,15 @@ def overview(db: Database, controls: Controls) -> Status:
         notes=dict(conn.execute("SELECT name, value FROM notes ORDER BY name").fetchall()),
         bytes=db.size(),
         free_bytes=db.free(),
+        dead_by_mapping=_dead_by_mapping(db),
     )
+
+
+def _dead_by_mapping(db: Database) -> dict[str, int]:
+    rows = db.conn.execute(
+        "SELECT mapping, n FROM tally WHERE state = ? AND n > 0 ORDER BY mapping", (int(DeliveryState.DEAD),)
+    ).fetchall()
+    return {db.word(mapping): int(n) for mapping, n in rows}
 
 
 def _reasons(db: Database, state: DeliveryState) -> list[tuple[str, str, int]]:

@@ -20,16 +20,16 @@ from connector.outbox.port import (
 )
 from connector.outbox.sqlite.codec import unpack_call
 from connector.outbox.sqlite.controls import Controls
-from connector.outbox.sqlite.database import Database
+from connector.outbox.sqlite.database import Database, speaks
 from connector.outbox.sqlite.inbox import TYPES, add_counts
 from connector.outbox.sqlite.lines import LEASED, PENDING, Flag, Lines
 from connector.outbox.sqlite.links import Links
+from connector.outbox.sqlite.locks import Locks
 from connector.outbox.sqlite.owner import OWNER_SHIFT, Owners
 from connector.outbox.sqlite.pruning import Pruning
 from connector.outbox.sqlite.routing import Routing
 from connector.outbox.sqlite.settling import Settling
 
-_BUSY_FOR: Millis = 250  # how long a delivery steps back when another one holds its link or match key
 _STATE_TYPES = tuple(TYPES.index(t) for t in TYPES if t.value in ("create", "update"))
 
 
@@ -41,7 +41,8 @@ class SqliteQueue:
         self._lines = Lines(db)
         self._links = Links(db, self._lines)
         self._routing = Routing(db, self._lines)
-        self._settling = Settling(db, self._lines, self._links)
+        self._locks = Locks(db)
+        self._settling = Settling(db, self._lines, self._links, self._locks)
         self._controls = Controls(db)
         self._pruning = Pruning(db)
         self._owners = Owners(db.path)
@@ -51,6 +52,7 @@ class SqliteQueue:
         """Hashes with the outbox's own key."""
         return self._db.hasher
 
+    @speaks
     def recover(self, now: Instant, elapsed: Millis, boot_id: str) -> int:
         """End the leases that ran out, of owners that are gone, and of an earlier boot."""
         conn = self._db.conn
@@ -129,6 +131,7 @@ class SqliteQueue:
             )
         return found
 
+    @speaks
     def next_due(self, mappings: Iterable[str]) -> Instant | None:
         """When the next pending delivery of these mappings is due."""
         earliest: Instant | None = None
@@ -181,6 +184,7 @@ class SqliteQueue:
                 for record in self._links.sharers(ids[0], ids[1], crm_id, number)
             ]
 
+    @speaks
     def removals(self, mapping: str, since: Instant) -> int:
         """How many deliveries of that mapping were leased since then to take a record away (S20)."""
         row = self._db.conn.execute(
@@ -189,6 +193,7 @@ class SqliteQueue:
         ).fetchone()
         return int(row[0])
 
+    @speaks
     def linked(self, destination: str, object_name: str) -> int:
         """How many records are linked to such an object."""
         row = self._db.conn.execute(
@@ -218,10 +223,11 @@ class SqliteQueue:
         destination, obj = db.name_id(take.destination), db.name_id(take.object)
         if self._links.version(record, destination, obj) != take.link_version:
             return False
-        if self._is_locked(record, mapping, take.keys):
-            conn.execute("UPDATE deliveries SET due_at = ? WHERE id = ?", (now + _BUSY_FOR, take.delivery_id))
+        locked = self._locks.locked_until(record, mapping, take.keys, now)
+        if locked is not None:
+            conn.execute("UPDATE deliveries SET due_at = ? WHERE id = ?", (locked, take.delivery_id))
             return False
-        conn.executemany("INSERT INTO locks VALUES (?, ?)", [(key, take.delivery_id) for key in take.keys])
+        self._locks.take(take, record)
         conn.execute(
             f"UPDATE deliveries SET state = {LEASED}, due_at = NULL, lease = ?, lease_until = ? WHERE id = ?",
             (take.lease, take.lease_until, take.delivery_id),
@@ -229,18 +235,9 @@ class SqliteQueue:
         if take.removes:
             conn.execute("INSERT INTO removals VALUES (?, ?, ?)", (mapping, now, take.delivery_id))
         if take.during is not None:
-            self._links.mark(record, destination, obj, mapping, take.during, take.in_doubt_until, event)
+            link = (record, destination, obj)
+            self._links.mark(*link, mapping, take.during, take.in_doubt_until, event, removes=take.removes)
         return True
-
-    def _is_locked(self, record: int, mapping: int, keys: Sequence[bytes]) -> bool:
-        conn = self._db.conn
-        leased = conn.execute(
-            f"SELECT 1 FROM deliveries WHERE record = ? AND mapping = ? AND state = {LEASED}",
-            (record, mapping),
-        ).fetchone()
-        return leased is not None or any(
-            conn.execute("SELECT 1 FROM locks WHERE key = ?", (key,)).fetchone() for key in keys
-        )
 
     def settle(self, settlements: Sequence[Settlement], now: Instant) -> Sequence[Settled]:
         """Write outcomes and end their leases."""
@@ -255,6 +252,7 @@ class SqliteQueue:
 
     # ── pauses, budgets, counters ───────────────────────────────────────────────────────────────────────────────────
 
+    @speaks
     def pauses(self, now: Instant) -> Mapping[str, Pause]:
         """Return what is paused, by subject."""
         return self._controls.pauses(now)
@@ -271,6 +269,11 @@ class SqliteQueue:
         """Take `cost` from the budget `name` of that window."""
         return self._controls.budget(name, window, cost, limit)
 
+    @speaks
+    def spent(self, name: str, window: int) -> int:
+        """How much of that window's budget was taken."""
+        return self._controls.spent(name, window)
+
     def release_observed(self, mappings: Sequence[str], now: Instant) -> int:
         """Make pending what was held because its destination was only observed (S27)."""
         total = 0
@@ -284,6 +287,7 @@ class SqliteQueue:
                 total += done.rowcount
         return total
 
+    @speaks
     def prune(self, now: Instant, keep: Keep, limit: int) -> Mapping[str, int]:
         """Remove events whose time has passed, one small step."""
         return self._pruning.step(now, keep, limit)
@@ -308,6 +312,7 @@ class SqliteQueue:
             )
             conn.execute("UPDATE pauses SET until = until + ? WHERE until IS NOT NULL", (by,))
             conn.execute("UPDATE links SET doubt_at = doubt_at + ? WHERE doubt_at IS NOT NULL", (by,))
+            conn.execute("UPDATE locks SET until = until + ? WHERE until > 0", (by,))
 
     def count(self, counts: Mapping[str, int], now: Instant) -> None:
         """Add to durable counters."""

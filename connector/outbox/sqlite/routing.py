@@ -6,7 +6,7 @@ from connector.outbox.port import EventState, Route, Routed, Router, StoredCall
 from connector.outbox.sqlite.codec import unpack_call
 from connector.outbox.sqlite.database import Database
 from connector.outbox.sqlite.inbox import coarse_rank, type_number
-from connector.outbox.sqlite.lines import HELD, LEASED, PENDING, SUPERSEDED, Flag, Lines
+from connector.outbox.sqlite.lines import HELD, LEASED, OF_LINE, PENDING, SUPERSEDED, Flag, Lines
 from connector.outbox.sqlite.tombstones import Tombstones
 
 
@@ -126,7 +126,7 @@ class Routing:
     def _inherit(self, record: int, mapping: int, due_at: Instant) -> Instant:
         """A change that lingers is not put off by the ones after it: the first one's moment stays."""
         row = self._db.conn.execute(
-            "SELECT min(due_at) FROM deliveries WHERE record = ? AND mapping = ? AND state = 0 AND attempts = 0",
+            f"SELECT min(due_at) FROM deliveries WHERE {OF_LINE} AND state = 0 AND attempts = 0",
             (record, mapping),
         ).fetchone()
         return due_at if row[0] is None else min(due_at, int(row[0]))
@@ -134,8 +134,7 @@ class Routing:
     def _must_wait(self, record: int, mapping: int, event_id: int) -> bool:
         """Whether another delivery of the line has to end first."""
         row = self._db.conn.execute(
-            "SELECT 1 FROM deliveries WHERE record = ? AND mapping = ? AND event <> ?"
-            f" AND state IN ({PENDING}, {LEASED})",
+            f"SELECT 1 FROM deliveries WHERE {OF_LINE} AND event <> ? AND state IN ({PENDING}, {LEASED})",
             (record, mapping, event_id),
         ).fetchone()
         return row is not None

@@ -60,6 +60,7 @@ _M001 = (
        ) STRICT, WITHOUT ROWID""",
     # What `each` lines have seen: the same happening in two calls is one event.
     "CREATE TABLE seen (identity BLOB PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    "CREATE INDEX seen_at ON seen (at)",
     # Copernica record ↔ CRM record, and what is in doubt about it.
     """CREATE TABLE links (
          id INTEGER PRIMARY KEY, destination INTEGER NOT NULL, object INTEGER NOT NULL, record INTEGER NOT NULL,
@@ -78,8 +79,13 @@ _M001 = (
          destination INTEGER NOT NULL, object INTEGER NOT NULL, parent INTEGER NOT NULL,
          record INTEGER NOT NULL, mapping INTEGER NOT NULL, PRIMARY KEY (parent, destination, object, record, mapping)
        ) STRICT, WITHOUT ROWID""",
-    # Locks that go with a lease: the link, match keys, the CRM record.
-    "CREATE TABLE locks (key BLOB PRIMARY KEY, delivery INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    # Locks that go with a lease (`delivery`): the link, match keys, the CRM record. A match key's may last for `lasts`
+    # beyond it: `until` then keeps other records than `record` away.
+    """CREATE TABLE locks (
+         key BLOB PRIMARY KEY, delivery INTEGER, record INTEGER NOT NULL, lasts INTEGER NOT NULL,
+         until INTEGER NOT NULL DEFAULT 0
+       ) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX locks_until ON locks (until) WHERE delivery IS NULL",
     "CREATE INDEX locks_delivery ON locks (delivery)",
     # The history of deliveries.
     """CREATE TABLE attempts (

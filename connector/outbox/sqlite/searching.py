@@ -86,6 +86,7 @@ class Search:
             events=frozenset(kept.call.event_id for kept in calls if not kept.is_unproven),
             unproven=frozenset(kept.call.event_id for kept in calls if kept.is_unproven),
             seen=seen,
+            is_known=any(self._db.find_record(key) is not None for key in records.keys),
         )
 
     def later(self, found: Found) -> list[Kept]:

@@ -7,8 +7,9 @@ from connector.domain.delivery import DeliveryState
 from connector.outbox.port import Settled, Settlement
 from connector.outbox.sqlite.database import Database
 from connector.outbox.sqlite.inbox import add_counts
-from connector.outbox.sqlite.lines import DEAD, HELD, LEASED, PENDING, SUPERSEDED, Flag, Lines
+from connector.outbox.sqlite.lines import DEAD, HELD, LEASED, OF_LINE, PENDING, SUPERSEDED, Flag, Lines
 from connector.outbox.sqlite.links import Links
+from connector.outbox.sqlite.locks import Locks
 from connector.outbox.sqlite.owner import OWNER_SHIFT
 
 _SUCCESS = (DeliveryState.DELIVERED, DeliveryState.UNCHANGED)
@@ -17,8 +18,9 @@ _SUCCESS = (DeliveryState.DELIVERED, DeliveryState.UNCHANGED)
 class Settling:
     """Only inside a write."""
 
-    def __init__(self, db: Database, lines: Lines, links: Links) -> None:
+    def __init__(self, db: Database, lines: Lines, links: Links, locks: Locks) -> None:
         self._db = db
+        self._locks = locks
         self._lines = lines
         self._links = links
 
@@ -42,7 +44,7 @@ class Settling:
             return Settled.LOST
         if settlement.renew_sharers and not self._renew_sharers(record, destination, obj, mapping, now):
             return Settled.LOST  # the last of them went meanwhile: this has to be decided anew
-        self._db.conn.execute("DELETE FROM locks WHERE delivery = ?", (settlement.delivery_id,))
+        self._locks.release(settlement.delivery_id, now, lasting=settlement.may_show_late)
         self._write_history(settlement, now)
         result = self._write_state(settlement, (record, mapping, event, rank, flags), now)
         if settlement.link is not None:
@@ -105,7 +107,7 @@ class Settling:
     def _newer(self, record: int, mapping: int, rank: int, event: int) -> int | None:
         """Return the newer pending or held event of the line, if there is one."""
         row = self._db.conn.execute(
-            f"SELECT event FROM deliveries WHERE record = ? AND mapping = ? AND state IN ({PENDING}, {HELD})"
+            f"SELECT event FROM deliveries WHERE {OF_LINE} AND state IN ({PENDING}, {HELD})"
             " AND (rank, event) > (?, ?) ORDER BY rank DESC, event DESC LIMIT 1",
             (record, mapping, rank, event),
         ).fetchone()
@@ -158,6 +160,6 @@ class Settling:
                 " lease = NULL, lease_until = NULL, flags = flags & ~? WHERE id = ?",
                 (state, now if newer is None else None, now, reason, int(Flag.AGAIN), delivery),
             )
-            conn.execute("DELETE FROM locks WHERE delivery = ?", (delivery,))
+            self._locks.release(delivery, now, lasting=True)
             self._lines.unblock(record, mapping, now)
         return len(rows)

@@ -1,0 +1,3 @@
+from tests.cli.conftest import installation, run
+
+__all__ = ["installation", "run"]

@@ -1,0 +1,191 @@
+"""`python -m tests.simulation.mutants`: does the simulation notice? One-place patches to a copy of the real source.
+
+Each mutant is first run in simulated worlds, then against the tests; the first that fails has caught it. The command
+exits 1 when one is caught by nothing, when a patch does not fit any more, or when the unchanged copy fails itself.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+ROOT = Path(__file__).parents[2]
+_TESTS = ("tests/delivery", "tests/outbox", "tests/receive", "tests/mapping/test_translate.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A mistake that somebody could make: in `file`, `old` becomes `new`. `old` stands there exactly once."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+
+
+_EARLY = """
+            for order in group:
+                order.result, early, order.signal = Receipt(1, duplicate=False), order.signal, self._signal()
+                early.set()
+            receipts = self._use(lambda inbox: inbox.append([order.call for order in group]))
+"""
+
+MUTANTS = (
+    Mutant("settle without looking at the lease", "outbox/sqlite/settling.py",
+           "elif state != LEASED or lease != settlement.lease:", "elif state != LEASED:"),
+    Mutant("lease what is leased already", "outbox/sqlite/queue.py",
+           '"SELECT record, mapping, event FROM deliveries WHERE id = ? AND state = 0"',
+           '"SELECT record, mapping, event FROM deliveries WHERE id = ?"'),
+    Mutant("a claim that was decided on an older link is granted", "outbox/sqlite/queue.py",
+           "if self._links.version(record, destination, obj) != take.link_version:", "if False:"),
+    Mutant("no superseding when a newer state comes in", "outbox/sqlite/routing.py",
+           "superseded = self._lines.supersede(record, mapping, (PENDING, HELD), event_id, now)", "superseded = 0"),
+    Mutant("no superseding of what is tried again", "outbox/sqlite/settling.py",
+           "if state == PENDING and not flags & (Flag.EACH | Flag.EXACT):", "if False:"),
+    Mutant("no superseding of what is held when a newer one was delivered (S6)", "outbox/sqlite/settling.py",
+           "self._lines.supersede(record, mapping, (DEAD, HELD), event, now)", "pass"),
+    Mutant("superseding across mappings", "outbox/sqlite/lines.py",
+           "WHERE record = ? AND mapping = ? AND state IN ({marks}) AND event <> ?",
+           "WHERE record = ? AND (mapping = ? OR 1) AND state IN ({marks}) AND event <> ?"),
+    Mutant("the line's newest state is not remembered", "outbox/sqlite/routing.py",
+           "is_newest = line is None or (route.rank, event_id) > (line[0], line[1])", "is_newest = True"),
+    Mutant("accepted is not marked unknown before a write (S8)", "outbox/sqlite/links.py",
+           "self._put_accepted(link, mapping, during)", "pass"),
+    Mutant("what was accepted is restored after a failure that wrote", "deliver/conclude.py",
+           "if outcome.wrote or outcome.unlinked or outcome.crm_id not in (None, link.crm_id):", "if False:"),
+    Mutant("an unanswered write counts as answered", "deliver/conclude.py",
+           "in_doubt = kind in (OutcomeKind.RETRY, OutcomeKind.AMBIGUOUS) and outcome.wrote", "in_doubt = False"),
+    Mutant("recovery forgets what is in doubt", "outbox/sqlite/settling.py",
+           '"UPDATE links SET doubt_at = min(doubt_at, ?) WHERE record = ?"',
+           '"UPDATE links SET doubt_at = nullif(?, doubt_at) AND NULL WHERE record = ?"'),
+    Mutant("no time is given to the CRM (visible_after)", "deliver/plan.py",
+           "ready = doubt + known.visible_after(due.destination, due.object)", "ready = doubt"),
+    Mutant("a create in doubt is looked for by the present key only", "deliver/plan.py",
+           "found.update(dict.fromkeys(key for key in then.match if key not in change.match))", "pass"),
+    Mutant("calls are told apart by their body", "outbox/sqlite/inbox.py",
+           "proof = call.request.proof", 'proof = __import__("hashlib").sha256(call.request.request.body).digest()'),
+    Mutant("one happening by two webhooks counts twice", "outbox/sqlite/routing.py",
+           "return done.rowcount == 1", "return True"),
+    Mutant("events that are delivered each are superseded", "deliver/engine.py",
+           "is_state=mapping.deliver is Deliver.STATE", "is_state=True"),
+    Mutant("a doubt sends an event of an each mapping again", "outbox/sqlite/lines.py",
+           "if row is None or row[2] & Flag.EACH:", "if row is None:"),
+    Mutant("a delete without fields is skipped", "mapping/translate.py", "        if not linked:", "        if True:"),
+    Mutant("a shared record is erased with the first link", "deliver/plan.py",
+           "if crm_id is not None and known.sharers(", "if False and known.sharers("),
+    Mutant("a record that a delete finds is erased unseen", "deliver/plan.py",
+           "looks = crm_id is None and bool(change.match)", "looks = False"),
+    Mutant("the other record's state is not sent again after unlinking (S16)", "outbox/sqlite/settling.py",
+           "if settlement.renew_sharers and not self._renew_sharers(record, destination, obj, mapping, now):", "if False:"),
+    Mutant("our own erasure is taken for a person's", "deliver/plan.py",
+           "if isinstance(then, Change) and then.verb.removes:", "if False:"),
+    Mutant("created and deleted before anything left is sent (S5)", "deliver/plan.py",
+           "if due.is_delete and due.created_here and not link.attempted:", "if False:"),
+    Mutant("the gate is always open", "deliver/work.py",
+           "return self._is_stopping() or self._clock.elapsed() > self._job.send_by", "return self._is_stopping()"),
+    Mutant("locks are not looked at", "outbox/sqlite/locks.py", "for key in keys:", "for key in keys[:0]:"),
+    Mutant("match keys are free before a search shows what was made", "outbox/sqlite/locks.py",
+           "        if lasting:", "        if False:"),
+    Mutant("children are not linked when their parent comes", "outbox/sqlite/links.py",
+           "children = self._take_orphans(record, destination, obj)", "children = []"),
+    Mutant("the newest state does not go again after a late answer (S21)", "outbox/sqlite/settling.py",
+           "self._lines.doubt(record, mapping, now)", "pass"),
+    Mutant("no guard against mass deletes", "deliver/guard.py", "if done + wanted <= count:", "if True:"),
+    Mutant("a throttle costs an attempt", "deliver/conclude.py",
+           "_FREE = {OutcomeKind.THROTTLED, OutcomeKind.UNAUTHORISED, OutcomeKind.NOT_SENT}",
+           "_FREE = {OutcomeKind.UNAUTHORISED, OutcomeKind.NOT_SENT}"),
+    Mutant("attempts count while the CRM is down", "deliver/conclude.py",
+           "counted = healthy and kind not in _FREE", "counted = kind not in _FREE"),
+    Mutant("a first contact wipes what the CRM has (S17)", "domain/accepted.py",
+           "clears = {path for path in change.clears if last.hashes.get(path, EMPTY) != EMPTY}",
+           "clears = set(change.clears)"),
+    Mutant("a replay takes the newest by arrival", "outbox/sqlite/desk.py",
+           "key=lambda row: (row[7] or 0, row[1])", "key=lambda row: row[1]"),
+    Mutant("a full disk loses answers that came back", "deliver/engine.py",
+           "for result in self._unsettled:", "for result in [self._unsettled.pop(0) for _ in list(self._unsettled)]:"),
+    Mutant("calls are answered before they are on disk", "receive/committer.py",
+           "            receipts = self._use(lambda inbox: inbox.append([order.call for order in group]))\n", _EARLY),
+)  # fmt: skip
+
+
+def _copy(folder: Path) -> None:
+    hidden = shutil.ignore_patterns("__pycache__", "*.pyc", "node_modules", ".*")
+    for name in ("connector", "tests", "mappings", "docs"):
+        shutil.copytree(ROOT / name, folder / name, ignore=hidden)
+    for name in ("pyproject.toml", "config.example.toml"):
+        shutil.copy(ROOT / name, folder / name)
+
+
+def _python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(folder)}
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def _caught(folder: Path, seeds: int) -> str:
+    """Return what notices, empty if nothing does."""
+    where = _python(folder, "-c", "import connector; print(connector.__file__)").stdout
+    if not where.startswith(str(folder.resolve())):
+        return f"!! the copy is not what is run, but {where.strip()}"
+    worlds = _python(folder, "-m", "tests.simulation", "--quick", "--seeds", str(seeds))
+    if worlds.returncode:
+        found = re.search(r"^seed (\d+): (.*)$", worlds.stdout, re.MULTILINE)
+        return f"seed {found[1]}: {found[2][:140]}" if found else f"!! {worlds.stderr[-200:]}"
+    tests = _python(folder, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *_TESTS)
+    if tests.returncode:
+        found = re.search(r"^(?:FAILED|ERROR) (\S+)", tests.stdout, re.MULTILINE)
+        return f"test {found[1]}" if found else f"!! {tests.stdout[-200:]}"
+    return ""
+
+
+def _try(mutant: Mutant, seeds: int) -> str:
+    with tempfile.TemporaryDirectory(prefix="mutant-") as name:
+        folder = Path(name)
+        _copy(folder)
+        path = folder / "connector" / mutant.file
+        text = path.read_text()
+        if text.count(mutant.old) != 1:
+            return f"!! its place is found {text.count(mutant.old)} times in connector/{mutant.file}: mend the mutant"
+        path.write_text(text.replace(mutant.old, mutant.new))
+        return _caught(folder, seeds)
+
+
+def _baseline(seeds: int) -> str:
+    with tempfile.TemporaryDirectory(prefix="mutant-") as name:
+        _copy(Path(name))
+        return _caught(Path(name), seeds)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--seeds", default=300, show_default=True, type=click.IntRange(1), help="worlds for each mutant, at most")
+@click.option("--jobs", default=2, show_default=True, type=click.IntRange(1), help="mutants that are tried together")
+@click.option("--only", default="", help="those with this in their name")
+def main(seeds: int, jobs: int, only: str) -> None:
+    """Patch a copy of the real source in one place, and show which seed or test notices."""
+    wrong = _baseline(seeds)
+    if wrong:
+        click.echo(f"the unchanged source fails already, so nothing can be said: {wrong}")
+        sys.exit(1)
+    chosen = [mutant for mutant in MUTANTS if only in mutant.name]
+    escaped = []
+    with ThreadPoolExecutor(jobs) as pool:
+        for mutant, caught in zip(chosen, pool.map(lambda one: _try(one, seeds), chosen), strict=True):
+            if not caught or caught.startswith("!!"):
+                escaped.append(mutant.name)
+            click.echo(f"{mutant.name}\n    {caught or 'NOT CAUGHT'}")
+    click.echo(f"{len(chosen)} mutants, {len(chosen) - len(escaped)} caught" + "".join(f"\nnot caught: {n}" for n in escaped))
+    sys.exit(1 if escaped else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""Running seeds, and adding up what happened in them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from tests.simulation.kernel import Divergence
+from tests.simulation.world import World
+
+FAULTS = (
+    "SIGSTOP", "a person creates", "a person deletes", "a person edits", "another process in between",
+    "answer to a call lost", "call answered 503", "clock jumps back", "clock jumps forward", "crash after a commit",
+    "crash before a transaction", "crash inside a transaction", "disk full at commit", "duplicate", "full disk",
+    "kill -9", "mass delete", "operator: again", "operator: discard", "operator: exact", "operator: hold",
+    "operator: pause", "operator: release", "operator: replay", "operator: resume", "outage", "own store busy",
+    "reboot", "receiver killed", "reordered", "request left after its lease", "request: 401",
+    "request: 403 for an object", "request: 422", "request: 5xx", "request: 5xx, yet done", "request: lost reply",
+    "request: lost request", "request: slow commit", "request: slow reply", "request: throttle",
+    "request: unreachable", "restart: a field added", "restart: a mapping added", "restart: a mapping removed",
+    "restart: renamed", "stopped between gate and request", "two webhooks", "write to a full disk",
+)  # fmt: skip
+"""Every kind of fault; one that never occurs in a few hundred seeds is a defect of the simulation."""
+
+TRANSITIONS = (
+    "- > pending", "- > superseded", "- > held",
+    "pending > leased", "pending > unchanged", "pending > skipped", "pending > held", "pending > superseded",
+    "pending > discarded",
+    "leased > delivered", "leased > skipped", "leased > dead", "leased > pending", "leased > superseded",
+    "held > pending", "held > superseded", "held > discarded",
+    "dead > pending", "dead > superseded", "dead > discarded",
+    "delivered > pending", "unchanged > pending", "skipped > pending", "superseded > pending", "discarded > pending",
+)  # fmt: skip
+"""Every transition of a delivery that docs/architecture.md names."""
+
+
+@dataclass(slots=True)
+class Result:
+    """One seed's end. `divergence` is empty when every promise held."""
+
+    seed: int
+    divergence: str
+    fingerprint: str
+    steps: int
+    lines: list[str]
+
+
+@dataclass(slots=True)
+class Totals:
+    """What many seeds came to."""
+
+    seeds: int = 0
+    steps: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    transitions: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
+    divergences: dict[int, str] = field(default_factory=dict)
+
+    def add(self, other: Totals) -> None:
+        self.seeds += other.seeds
+        self.steps += other.steps
+        self.faults += other.faults
+        self.transitions += other.transitions
+        self.counts += other.counts
+        self.divergences |= other.divergences
+
+    def missing(self) -> list[str]:
+        """Return the kinds of fault and the transitions that never occurred."""
+        return [f for f in FAULTS if not self.faults[f]] + [t for t in TRANSITIONS if not self.transitions[t]]
+
+    @property
+    def summary(self) -> str:
+        return (
+            f"{self.seeds} seeds, {self.steps} steps, {sum(self.faults.values())} faults, "
+            f"{len(self.divergences)} divergences"
+        )
+
+
+def run_seed(seed: int, totals: Totals | None = None, *, keep_trace: bool = False) -> Result:
+    """Run one seed to its end, or to the first broken promise."""
+    world = World(seed, keep_trace=keep_trace)
+    divergence = ""
+    try:
+        world.run()
+    except Divergence as broken:
+        divergence = str(broken)
+        world.kernel.note(f"DIVERGENCE {divergence}")
+    except Exception as error:  # noqa: BLE001 - an error of the product's is a broken promise as well
+        divergence = f"{type(error).__name__}: {error}"
+        world.kernel.note(f"DIVERGENCE {divergence}")
+    finally:
+        world.db.conn.close()
+    kernel = world.kernel
+    if totals is not None:
+        totals.seeds += 1
+        totals.steps += kernel.steps
+        totals.faults += kernel.faults
+        totals.transitions += kernel.transitions
+        totals.counts += kernel.counts
+        if divergence:
+            totals.divergences[seed] = divergence
+    return Result(seed, divergence, kernel.fingerprint, kernel.steps, kernel.lines)
+
+
+def run_range(first: int, count: int, *, stop_at_first: bool = False) -> Totals:
+    """Run seeds one after the other."""
+    totals = Totals()
+    for seed in range(first, first + count):
+        run_seed(seed, totals)
+        if stop_at_first and totals.divergences:
+            break
+    return totals
