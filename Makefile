@@ -7,7 +7,7 @@ FUZZ   ?= .venv-fuzz
 SECONDS_EACH ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test kills commits real-servers bench fuzz fuzz-guided check format wheel clean
+.PHONY: help setup demo test simulate mutants kills commits real-servers bench fuzz fuzz-guided check format wheel clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,12 @@ demo: setup ## the whole way on this machine: signed calls in, CRM records out (
 
 test: setup ## the whole suite
 	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+simulate: setup ## worlds in which everything goes wrong, one for each seed; no promise may break (SEEDS=300 FIRST=0 JOBS=4)
+	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),300) --first $(or $(FIRST),0) --jobs $(JOBS)
+
+mutants: setup ## does the simulation notice? one-place patches to a copy of the source, each to be caught (ARGS="--only lease")
+	@$(BIN)/python -m tests.simulation.mutants --jobs $(JOBS) $(ARGS)
 
 kills: setup ## kill -9 of receiver and deliverer, a hundred times at random: nothing lost (ARGS="--kills 100 --seed 1")
 	@$(BIN)/python -m tests.torture.kills $(ARGS)

@@ -58,7 +58,9 @@ def _rows(conn: sqlite3.Connection, count: int, at: int, *, settled: bool) -> No
     record = conn.execute("SELECT max(id) FROM records").fetchone()[0]
     rank = at // 1000 * 2
     numbers = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})"
-    conn.execute(f"{numbers} INSERT INTO records (id, key) SELECT {record} + i, 'profile/{DATABASE}/' || ({_FROM} + {record} + i) FROM n")
+    conn.execute(
+        f"{numbers} INSERT INTO records (id, key) SELECT {record} + i, 'profile/{DATABASE}/' || ({_FROM} + {record} + i) FROM n"
+    )
     conn.execute(
         f"{numbers} INSERT INTO events (id, source, record, type, rank, state, received_at, size, call)"
         f" SELECT {first} + i, ?, {record} + i, 1, ?, 1, ?, ?, ? FROM n",
@@ -71,7 +73,9 @@ def _rows(conn: sqlite3.Connection, count: int, at: int, *, settled: bool) -> No
     )
     conn.execute(f"{numbers} INSERT INTO lines SELECT {record} + i, ?, ?, {first} + i, 0 FROM n", (mapping, rank))
     if settled:
-        outcome = conn.execute("INSERT INTO names (name) VALUES ('bulk') ON CONFLICT DO UPDATE SET name = name RETURNING id").fetchone()[0]
+        outcome = conn.execute(
+            "INSERT INTO names (name) VALUES ('bulk') ON CONFLICT DO UPDATE SET name = name RETURNING id"
+        ).fetchone()[0]
         conn.execute(
             f"{numbers} INSERT INTO attempts (delivery, at, outcome, status, requests, took, version)"
             f" SELECT (SELECT max(id) FROM deliveries) - {count} + i, ?, ?, 200, 1, 50, ? FROM n",

@@ -21,10 +21,12 @@ KEY_ID = "one._domainkey.copernica.com"
 DATABASE = "7620"
 FRESH = 2400  # seconds that made calls are used again; the receiver takes them for an hour
 
-FIRST = "Anna Bram Chris Dirk Eva Femke Gijs Hanna Iris Jan Kees Lotte Maarten Noor Otto Pieter Quinten Roos Sanne Thijs".split()
+FIRST = ["Anna", "Bram", "Chris", "Dirk", "Eva", "Femke", "Gijs", "Hanna", "Iris", "Jan", "Kees", "Lotte", "Maarten", "Noor", "Otto", "Pieter", "Quinten", "Roos", "Sanne", "Thijs"]
 LAST = "de Vries|van den Berg|Bakker|Jansen|Visser|Smit|Meijer|de Boer|Mulder|de Groot|Bos|Vos|Peters|Hendriks|van Leeuwen|Dekker"
 STREET = "Dorpsstraat|Kerkstraat|Molenweg|Stationsstraat|Schoolstraat|Beatrixlaan|Nieuwstraat|Achterweg|Prins Hendrikkade|Lindelaan"
-CITY = "Goes|Veere|Axel|Hulst|Sluis|Ede|Zwolle|Assen|Leeuwarden|Groningen|Utrecht|Amersfoort|'s-Hertogenbosch|Middelburg"
+CITY = (
+    "Goes|Veere|Axel|Hulst|Sluis|Ede|Zwolle|Assen|Leeuwarden|Groningen|Utrecht|Amersfoort|'s-Hertogenbosch|Middelburg"
+)
 SHOP = "wijn|boeken|tuin|fietsen|koffie|kaas|reizen|speelgoed"
 HEX = "0123456789abcdef"
 
@@ -85,8 +87,23 @@ def body(person: int, change: int = 0, kind: str = "update") -> bytes:
 
 def headers(said: bytes, key: rsa.RSAPrivateKey, nonce: str) -> list[tuple[str, str]]:
     """Return a signed call's headers."""
-    sent = [("Content-Type", "application/x-www-form-urlencoded"), ("X-Forwarded-Proto", "https"), ("User-Agent", "Copernica")]
-    return sign("POST", PATH, sent, said, key=key, key_id=KEY_ID, date=round(time.time() * 1000), account=ACCOUNT, nonce=nonce, host=HOST)
+    sent = [
+        ("Content-Type", "application/x-www-form-urlencoded"),
+        ("X-Forwarded-Proto", "https"),
+        ("User-Agent", "Copernica"),
+    ]
+    return sign(
+        "POST",
+        PATH,
+        sent,
+        said,
+        key=key,
+        key_id=KEY_ID,
+        date=round(time.time() * 1000),
+        account=ACCOUNT,
+        nonce=nonce,
+        host=HOST,
+    )
 
 
 def raw(person: int, change: int, key: rsa.RSAPrivateKey) -> bytes:

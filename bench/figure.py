@@ -57,7 +57,12 @@ class Figure:
 
     def as_json(self) -> dict[str, Any]:
         first = self.parts[0].as_json()
-        return {**first, "holds": all(part.holds for part in self.parts), "parts": [p.as_json() for p in self.parts], "notes": self.notes}
+        return {
+            **first,
+            "holds": all(part.holds for part in self.parts),
+            "parts": [p.as_json() for p in self.parts],
+            "notes": self.notes,
+        }
 
 
 Measure = Callable[[], Figure]

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.calls import ACCOUNT, HOST, PATH, Calls
+from bench.calls import ACCOUNT, HOST, Calls
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -60,7 +61,9 @@ def build_tools() -> None:
             subprocess.run(["cc", "-O2", *options, "-o", made, source, "-ldl"], check=True)
 
 
-def run_load(requests: Path, port: int, count: int, *, first: int = 0, connections: int = 64, rate: float = 0) -> dict[str, Any]:
+def run_load(
+    requests: Path, port: int, count: int, *, first: int = 0, connections: int = 64, rate: float = 0
+) -> dict[str, Any]:
     """Send `count` calls and return the figures. `lines`: when each began, what it took (ns), its status."""
     out = requests.with_name(f"load-{os.getpid()}.out")
     command = [TOOLS / "load", requests, str(port), str(connections), str(first), str(count), str(rate), out]
@@ -164,7 +167,9 @@ class House:
             program.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def start(self, name: str, command: Sequence[str | Path], env: Mapping[str, str] | None = None, ready: Path | None = None) -> Program:
+    def start(
+        self, name: str, command: Sequence[str | Path], env: Mapping[str, str] | None = None, ready: Path | None = None
+    ) -> Program:
         log = self.folder / f"{name}.log"
         with log.open("wb") as out:
             process = subprocess.Popen(
@@ -179,17 +184,35 @@ class House:
             ready.unlink()
         return program
 
-    def serve(self, env: Mapping[str, str] | None = None, module: Sequence[str] = ("connector", "serve"), prefix: Sequence[str] = ()) -> Program:
+    def serve(
+        self,
+        env: Mapping[str, str] | None = None,
+        module: Sequence[str] = ("connector", "serve"),
+        prefix: Sequence[str] = (),
+    ) -> Program:
         """Start the receiver; it is ready when this returns."""
         ready = self.folder / "serve.ready"
-        command = [*prefix, sys.executable, "-m", *module, "--config", self.folder / "config.toml", "--ready-file", ready]
+        command = [
+            *prefix,
+            sys.executable,
+            "-m",
+            *module,
+            "--config",
+            self.folder / "config.toml",
+            "--ready-file",
+            ready,
+        ]
         program = self.start("serve", command, env, ready)
-        wait_for(lambda: _is_ok(f"http://127.0.0.1:{program.port}/readyz"), program)
+        until_ready(program)
         return program
 
     def deliver(self, *options: str, env: Mapping[str, str] | None = None, prefix: Sequence[str] = ()) -> Program:
         """Start the deliverer."""
-        return self.start("deliver", [*prefix, sys.executable, "-m", "connector", "deliver", "--config", self.folder / "config.toml", *options], env)
+        return self.start(
+            "deliver",
+            [*prefix, sys.executable, "-m", "connector", "deliver", "--config", self.folder / "config.toml", *options],
+            env,
+        )
 
     def sink(self, latency: float = 0) -> "Sink":
         """Start a sink that answers after `latency` milliseconds, and point the configuration at it."""
@@ -232,6 +255,18 @@ class Sink:
         return found
 
 
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def until_ready(program: Program) -> None:
+    """Wait until it says that it could take a call."""
+    wait_for(lambda: _is_ok(f"http://127.0.0.1:{program.port}/readyz"), program)
+
+
 def _is_ok(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
@@ -245,7 +280,9 @@ def wait_for(condition: Callable[[], bool], program: Program, seconds: float = 3
     until = time.monotonic() + seconds
     while not condition():
         if program.process.poll() is not None and program.process.returncode:
-            raise RuntimeError(f"a program ended with {program.process.returncode}: {program.log.read_text('utf-8', 'replace')[-3000:]}")
+            raise RuntimeError(
+                f"a program ended with {program.process.returncode}: {program.log.read_text('utf-8', 'replace')[-3000:]}"
+            )
         if time.monotonic() > until:
             raise RuntimeError(f"not within {seconds} s: {program.log.read_text('utf-8', 'replace')[-2000:]}")
         time.sleep(every)

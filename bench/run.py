@@ -34,7 +34,9 @@ def settings() -> str:
 def show(name: str, figure: Figure, seconds: float) -> None:
     for part in figure.parts:
         verdict = ("holds" if part.holds else "FAILS") if part.target else ""
-        print(f"{name:3} {part.what:44} {part.value:9.3f}  {part.target:8} {verdict:5}  {spread(part.rounds)}", flush=True)
+        print(
+            f"{name:3} {part.what:44} {part.value:9.3f}  {part.target:8} {verdict:5}  {spread(part.rounds)}", flush=True
+        )
         name = ""
     for note in figure.notes:
         print(f"      {note}", flush=True)

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import threading
 import time
+from pathlib import Path
 
 from flask import Flask, request
 
@@ -18,7 +19,7 @@ from connector.keys.file import FileKeys
 
 SOURCE = Source(name="shop", path=PATH, host=HOST, proof=Proof.KEY_FILE, account=ACCOUNT, past=3600, future=3600)
 PROVE = os.environ.get("FLASK_COMMIT_PROVE", "yes") == "yes"
-KEYS = FileKeys(os.environ["FLASK_COMMIT_KEY"])
+KEYS = FileKeys(Path(os.environ["FLASK_COMMIT_KEY"]))
 local = threading.local()
 app = Flask(__name__)
 

@@ -4,7 +4,6 @@ Run like `connector serve`; calls to the configured path are then answered witho
 """
 
 import sys
-from functools import partial
 
 from flask import request
 
@@ -28,7 +27,9 @@ def parts(config, sources, clock, board):
         if environ["RAW_URI"] != source.path:
             return handle()
         body, now = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])), clock.now()
-        call = UnverifiedRequest(source.name, "POST", source.path, sent_headers(environ), body, now, "127.0.0.1", secure=True)
+        call = UnverifiedRequest(
+            source.name, "POST", source.path, sent_headers(environ), body, now, "127.0.0.1", secure=True
+        )
         verdict = judge(call, source, find, now=now)
         return ("proven\n", 200) if isinstance(verdict, VerifiedRequest) else ("unauthorised\n", 401)
 

@@ -69,7 +69,9 @@ class Play:
 
 @contextmanager
 def play(calls: Calls, folder: Path) -> Iterator[Play]:
-    with House(folder / "crm", calls, preset="sample", mappings=str(Path(__file__).parent.parent / "mappings" / "linger")) as house:
+    with House(
+        folder / "crm", calls, preset="sample", mappings=str(Path(__file__).parent.parent / "mappings" / "linger")
+    ) as house:
         token = (house.folder / "token").read_text().strip()
         with SampleCrm(Options(token=token)) as crm:
             house.crm = crm.url
@@ -81,7 +83,9 @@ def play(calls: Calls, folder: Path) -> Iterator[Play]:
             )
             crms = destinations(config, secret_reader(os.environ), clock)
             database, inbox = seed.open_inbox(house.outbox)
-            parts = delivering(config, loaded.sources, loaded.mappings, crms, clock, lambda *_a, **_k: None, lambda: None)
+            parts = delivering(
+                config, loaded.sources, loaded.mappings, crms, clock, lambda *_a, **_k: None, lambda: None
+            )
             parts.engine.begin()
             try:
                 yield Play(clock, parts, inbox, crm, [])
@@ -143,7 +147,13 @@ def c1(calls: Calls, folder: Path) -> Figure:
     scale = RECORDS / 10_000
     notes = [f"{RECORDS} records × {CHANGES} changes within a minute; {requests} requests; all right at the CRM",
              "by a clock that stands still while the deliverer works; the CRM counts real requests"]  # fmt: skip
-    return Figure([Part("CRM requests", [requests / scale], at_most=130), Part("oldest change at the CRM, s", [oldest / 1000], at_most=75)], notes)
+    return Figure(
+        [
+            Part("CRM requests", [requests / scale], at_most=130),
+            Part("oldest change at the CRM, s", [oldest / 1000], at_most=75),
+        ],
+        notes,
+    )
 
 
 def c2(calls: Calls, folder: Path) -> Figure:
@@ -199,5 +209,3 @@ def check_first(sent: list[tuple[int, str, bytes]], persons: range, change: int)
             wanted = {"score": json.loads(_expected(person, change + 1))["score"]}
             if json.loads(said) != wanted:
                 raise RuntimeError(f"person {person}: {said!r}, not {wanted}")
-
-

@@ -26,7 +26,9 @@ def _rate(calls: Calls, folder: Path, kind: str, latency: float, count: int) -> 
         else:
             file = house.folder / "bodies"
             file.write_bytes(b"".join(_expected(person) + b"\n" for person in range(1, count + 1)))
-            program = house.start(kind, [sys.executable, "-m", "bench.baselines.bare_client", kind, sink.url, file, str(CONCURRENCY)])
+            program = house.start(
+                kind, [sys.executable, "-m", "bench.baselines.bare_client", kind, sink.url, file, str(CONCURRENCY)]
+            )
         if program.process.wait(180):
             raise RuntimeError(program.log.read_text()[-2000:])
         sent = sink.end()
@@ -74,8 +76,14 @@ def _compare(calls: Calls, folder: Path, latency: float, count: int, kinds: tupl
 def d1(calls: Calls, folder: Path) -> Figure:
     """A usual CRM."""
     rates = _compare(calls, folder, 50, SLOW, ("ours", "bare"))
-    part = Part("deliveries ÷ bare client, 50 ms", [o / b for o, b in zip(rates["ours"], rates["bare"], strict=True)], at_least=0.95)
-    return Figure([part], [f"{CONCURRENCY} in flight: {middle(rates['ours']):.0f}/s, bare {middle(rates['bare']):.0f}/s"])
+    part = Part(
+        "deliveries ÷ bare client, 50 ms",
+        [o / b for o, b in zip(rates["ours"], rates["bare"], strict=True)],
+        at_least=0.95,
+    )
+    return Figure(
+        [part], [f"{CONCURRENCY} in flight: {middle(rates['ours']):.0f}/s, bare {middle(rates['bare']):.0f}/s"]
+    )
 
 
 def d2(calls: Calls, folder: Path) -> Figure:
@@ -84,8 +92,16 @@ def d2(calls: Calls, folder: Path) -> Figure:
     ours = rates["ours"]
     return Figure(
         [
-            Part("deliveries ÷ bare client, 0 ms", [o / b for o, b in zip(ours, rates["bare"], strict=True)], at_least=0.75),
-            Part("deliveries ÷ bare requests.post", [o / b for o, b in zip(ours, rates["requests"], strict=True)], at_least=1.5),
+            Part(
+                "deliveries ÷ bare client, 0 ms",
+                [o / b for o, b in zip(ours, rates["bare"], strict=True)],
+                at_least=0.75,
+            ),
+            Part(
+                "deliveries ÷ bare requests.post",
+                [o / b for o, b in zip(ours, rates["requests"], strict=True)],
+                at_least=1.5,
+            ),
         ],
         [f"{middle(ours):.0f}/s, bare {middle(rates['bare']):.0f}/s, requests.post {middle(rates['requests']):.0f}/s"],
     )
@@ -109,4 +125,13 @@ def g3(calls: Calls, folder: Path) -> Figure:
                 program.stop()
                 found.append((sink.end()[0][0] - began) / 1e6)
     notes = [f"{middle(times[1]):.0f} ms with one pending, {middle(times[PENDING]):.0f} ms with {PENDING}"]
-    return Figure([Part("start to first delivery ÷ empty", [b / s for b, s in zip(times[PENDING], times[1], strict=True)], at_most=1.5)], notes)
+    return Figure(
+        [
+            Part(
+                "start to first delivery ÷ empty",
+                [b / s for b, s in zip(times[PENDING], times[1], strict=True)],
+                at_most=1.5,
+            )
+        ],
+        notes,
+    )

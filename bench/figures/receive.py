@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from bench import bulk
-from bench.figure import CONNECTIONS, QUICK, ROUNDS, THREADS, WORKERS, Figure, Part, middle, percentile
-from bench.house import CACHE, TOOLS, House, Program, run_load
 from bench.calls import Calls
+from bench.figure import CONNECTIONS, QUICK, ROUNDS, THREADS, WORKERS, Figure, Part, middle, percentile
+from bench.house import CACHE, TOOLS, House, Program, free_port, run_load, until_ready, wait_for
 
 CALLS = 2000 if QUICK else 6000
 SLOW_CALLS = 500 if QUICK else 1500
@@ -17,32 +17,30 @@ PRUNED_RATE = 300
 PRUNED_CALLS = 600 if QUICK else 1200
 
 
-def _gunicorn(house: House, kind: str, workers: int, env: dict[str, str] | None = None, prefix: tuple[str, ...] = ()) -> Program:
+def _gunicorn(
+    house: House, kind: str, workers: int, env: dict[str, str] | None = None, prefix: tuple[str, ...] = ()
+) -> Program:
     """Start the plain Flask view under a worker class; it has a database of its own."""
-    ready = house.folder / "gunicorn.ready"
-    port = _free_port()
-    command = [*prefix, sys.executable, "-m", "gunicorn", "-k", kind, "-w", str(workers), "-b", f"127.0.0.1:{port}", "--no-control-socket"]
+    port = free_port()
+    command = [
+        *prefix,
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "-k",
+        kind,
+        "-w",
+        str(workers),
+        "-b",
+        f"127.0.0.1:{port}",
+        "--no-control-socket",
+    ]
     command += ["--threads", str(THREADS)] if kind == "gthread" else []
     program = house.start(f"flask-{kind}", [*command, "--backlog", "2048", "--keep-alive", "30", "bench.baselines.flask_commit:app"], {
         "FLASK_COMMIT_DB": str(house.folder / f"{kind}.db"), "FLASK_COMMIT_KEY": str(house.folder / "key.txt"), **(env or {})})  # fmt: skip
-    del ready
     program.port = port
-    _until_ok(program)
+    until_ready(program)
     return program
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
-def _until_ok(program: Program) -> None:
-    from bench.house import _is_ok, wait_for
-
-    wait_for(lambda: _is_ok(f"http://127.0.0.1:{program.port}/readyz"), program)
 
 
 def r1(calls: Calls, folder: Path) -> Figure:
@@ -61,17 +59,27 @@ def r1(calls: Calls, folder: Path) -> Figure:
         f"{middle(ours):.0f} calls/s stored, {middle(bare):.0f} calls/s only proven",
         f"the load generator used {middle(cost):.0f} µs of processor time a call",
     ]
-    return Figure([Part("stored ÷ proven only", [o / b for o, b in zip(ours, bare, strict=True)], at_least=0.65)], notes)
+    return Figure(
+        [Part("stored ÷ proven only", [o / b for o, b in zip(ours, bare, strict=True)], at_least=0.65)], notes
+    )
 
 
 def r2(calls: Calls, folder: Path) -> Figure:
     """Storing, compared with a commit for each call."""
     file = calls.file(ALL)
     fast = _against_flask(calls, folder, file, CALLS, {})
-    slow = _against_flask(calls, folder, file, SLOW_CALLS, {"LD_PRELOAD": str(TOOLS / "slowsync.so"), "SLOWSYNC_US": "5000"})
+    slow = _against_flask(
+        calls, folder, file, SLOW_CALLS, {"LD_PRELOAD": str(TOOLS / "slowsync.so"), "SLOWSYNC_US": "5000"}
+    )
     unproven = _against_flask(calls, folder, file, CALLS, {"FLASK_COMMIT_PROVE": "no"}, rounds=1)
-    notes = [f"{name}: {middle([one['rate'] for one in runs]):.0f} calls/s, p99 {middle([one['p99'] for one in runs]) * 1e3:.0f} ms" for name, runs in fast.items()]
-    notes += [f"with a sync 5 ms slower, {name}: {middle([one['rate'] for one in runs]):.0f} calls/s, p99 {middle([one['p99'] for one in runs]) * 1e3:.0f} ms" for name, runs in slow.items()]
+    notes = [
+        f"{name}: {middle([one['rate'] for one in runs]):.0f} calls/s, p99 {middle([one['p99'] for one in runs]) * 1e3:.0f} ms"
+        for name, runs in fast.items()
+    ]
+    notes += [
+        f"with a sync 5 ms slower, {name}: {middle([one['rate'] for one in runs]):.0f} calls/s, p99 {middle([one['p99'] for one in runs]) * 1e3:.0f} ms"
+        for name, runs in slow.items()
+    ]
     notes.append(f"if the Flask views prove nothing (one round): {_ratios(unproven, 'rate')[0]:.2f}")
     notes += [f"syncs a call, {name}: {count:.2f}" for name, count in _syncs(calls, folder, file).items()]
     return Figure(
@@ -87,7 +95,9 @@ def r2(calls: Calls, folder: Path) -> Figure:
 Runs = dict[str, list[dict[str, Any]]]
 
 
-def _against_flask(calls: Calls, folder: Path, file: Path, count: int, env: dict[str, str], rounds: int = ROUNDS) -> Runs:
+def _against_flask(
+    calls: Calls, folder: Path, file: Path, count: int, env: dict[str, str], rounds: int = ROUNDS
+) -> Runs:
     runs: Runs = {"ours": [], "Flask, sync": [], "Flask, gthread": []}
     with House(folder / "ours", calls, WORKERS, THREADS) as a, House(folder / "flask", calls) as b:
         servers = [a.serve(env), _gunicorn(b, "sync", 2, env), _gunicorn(b, "gthread", WORKERS, env)]
@@ -114,7 +124,11 @@ def _syncs(calls: Calls, folder: Path, file: Path) -> dict[str, float]:
             log = house.folder / "strace.log"
             prefix = ("strace", "-f", "-e", "trace=fsync,fdatasync", "-o", str(log))
             kind = name.rpartition(" ")[2]
-            server = house.serve(prefix=prefix) if name == "ours" else _gunicorn(house, kind, 2 if kind == "sync" else WORKERS, prefix=prefix)
+            server = (
+                house.serve(prefix=prefix)
+                if name == "ours"
+                else _gunicorn(house, kind, 2 if kind == "sync" else WORKERS, prefix=prefix)
+            )
             before = log.read_text().count("sync(")
             run_load(file, server.port, 500, connections=CONNECTIONS)
             found[name] = (log.read_text().count("sync(") - before) / 500
@@ -143,7 +157,10 @@ def g2(calls: Calls, folder: Path) -> Figure:
     kept: list[float] = []
     pruned: list[float] = []
     gone = 0
-    with House(folder / "kept", calls, WORKERS, THREADS) as a, House(folder / "pruned", calls, WORKERS, THREADS, keep=60) as b:
+    with (
+        House(folder / "kept", calls, WORKERS, THREADS) as a,
+        House(folder / "pruned", calls, WORKERS, THREADS, keep=60) as b,
+    ):
         for house in (a, b):
             bulk.build(house.outbox, settled=20_000 if QUICK else 60_000, pending=0)
             house.sink()
@@ -152,11 +169,23 @@ def g2(calls: Calls, folder: Path) -> Figure:
         for turn in range(ROUNDS):
             for house, found in ((a, kept), (b, pruned)):
                 deliverer = house.deliver()
-                done = run_load(file, house.programs[1].port, PRUNED_CALLS, first=turn * PRUNED_CALLS, connections=16, rate=PRUNED_RATE)
+                wait_for(lambda d=deliverer: b'"delivering"' in d.log.read_bytes(), deliverer)
+                done = run_load(
+                    file,
+                    house.programs[1].port,
+                    PRUNED_CALLS,
+                    first=turn * PRUNED_CALLS,
+                    connections=16,
+                    rate=PRUNED_RATE,
+                )
                 deliverer.stop()
                 found.append(percentile([one[1] for one in done["lines"]], 0.99))
         gone = before + PRUNED_CALLS * ROUNDS - bulk.events(b.outbox)
     if not gone:
         raise RuntimeError("nothing was pruned")
-    notes = [f"{PRUNED_RATE} calls/s; p99 {middle(kept) / 1e6:.1f} ms without, {middle(pruned) / 1e6:.1f} ms with pruning; {gone} events went meanwhile"]
-    return Figure([Part("p99 with pruning ÷ without", [p / k for p, k in zip(pruned, kept, strict=True)], at_most=2)], notes)
+    notes = [
+        f"{PRUNED_RATE} calls/s; p99 {middle(kept) / 1e6:.1f} ms without, {middle(pruned) / 1e6:.1f} ms with pruning; {gone} events went meanwhile"
+    ]
+    return Figure(
+        [Part("p99 with pruning ÷ without", [p / k for p, k in zip(pruned, kept, strict=True)], at_most=2)], notes
+    )

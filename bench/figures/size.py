@@ -10,12 +10,12 @@ from bench.calls import PATH, Calls, read
 from bench.figure import QUICK, ROUNDS, Figure, Part, middle
 from bench.figures.receive import ALL, KEPT
 from bench.house import CACHE, ROOT, House, Program
+from connector.domain.accepted import Accepted
 from connector.domain.clock import MINUTE
 from connector.domain.decode import decode
+from connector.domain.delivery import DeliveryState
 from connector.domain.judgement import judge
 from connector.domain.keyrecord import Key
-from connector.domain.accepted import Accepted
-from connector.domain.delivery import DeliveryState
 from connector.domain.request import UnverifiedRequest, VerifiedRequest
 from connector.outbox.port import LinkChange, NewCall, Settlement, Take
 from connector.outbox.sqlite.queue import SqliteQueue
@@ -40,7 +40,11 @@ def m1(calls: Calls, folder: Path) -> Figure:
     small, large = found[1000], found[PENDING]
     return Figure(
         [
-            Part(f"memory with {PENDING} pending ÷ with 1,000", [b / s for b, s in zip(large, small, strict=True)], at_most=1.1),
+            Part(
+                f"memory with {PENDING} pending ÷ with 1,000",
+                [b / s for b, s in zip(large, small, strict=True)],
+                at_most=1.1,
+            ),
             Part("memory, MiB", large, at_most=160),
         ],
         [f"{middle(small):.0f} MiB with 1,000 pending, {middle(large):.0f} MiB with {PENDING} (PSS of all processes)"],
@@ -99,8 +103,19 @@ def g1(calls: Calls, folder: Path) -> Figure:
                     file.unlink()
                 bulk.build(small, 500, 500)
             found.append(_claims(outbox, CLAIMS - 50))
-    notes = [f"{middle(times[small]):.2f} ms per delivery with 1,000 rows, {middle(times[large]):.2f} ms with {SETTLED} settled, 100,000 pending; {large.stat().st_size / 1024**3:.1f} GiB"]
-    return Figure([Part("claim + settle, large ÷ small", [b / s for b, s in zip(times[large], times[small], strict=True)], at_most=1.3)], notes)
+    notes = [
+        f"{middle(times[small]):.2f} ms per delivery with 1,000 rows, {middle(times[large]):.2f} ms with {SETTLED} settled, 100,000 pending; {large.stat().st_size / 1024**3:.1f} GiB"
+    ]
+    return Figure(
+        [
+            Part(
+                "claim + settle, large ÷ small",
+                [b / s for b, s in zip(times[large], times[small], strict=True)],
+                at_most=1.3,
+            )
+        ],
+        notes,
+    )
 
 
 def s1(calls: Calls, folder: Path) -> Figure:
@@ -116,19 +131,29 @@ def s1(calls: Calls, folder: Path) -> Figure:
     for file in bulk.files(outbox):
         file.unlink()
     value = (size / count) / (bodies / ALL)
-    return Figure([Part("bytes on disk ÷ bytes of the body", [value], at_most=1.0)], [f"{count} events: {size / count:.0f} bytes on disk each, bodies of {bodies / ALL:.0f} bytes"])
+    return Figure(
+        [Part("bytes on disk ÷ bytes of the body", [value], at_most=1.0)],
+        [f"{count} events: {size / count:.0f} bytes on disk each, bodies of {bodies / ALL:.0f} bytes"],
+    )
 
 
 def _signed(calls: Calls):  # type: ignore[no-untyped-def]
     from connector.domain.source import Proof, Source
 
-    source = Source(name="shop", path=PATH, host=seed.HOST, proof=Proof.KEY_FILE, account=seed.ACCOUNT, past=10**6, future=10**6)
+    source = Source(
+        name="shop", path=PATH, host=seed.HOST, proof=Proof.KEY_FILE, account=seed.ACCOUNT, past=10**6, future=10**6
+    )
     key = Key(calls.key.public_key(), "the file")
     for raw in read(calls.file(ALL)):
         head, _, body = raw.partition(b"\r\n\r\n")
         headers = tuple(tuple(line.split(": ", 1)) for line in head.decode().split("\r\n")[1:])
         now = round(time.time() * 1000)
-        verdict = judge(UnverifiedRequest("shop", "POST", PATH, headers, body, now, "127.0.0.1", secure=True), source, lambda *_a, **_k: key, now=now)
+        verdict = judge(
+            UnverifiedRequest("shop", "POST", PATH, headers, body, now, "127.0.0.1", secure=True),
+            source,
+            lambda *_a, **_k: key,
+            now=now,
+        )
         assert isinstance(verdict, VerifiedRequest), verdict
         yield NewCall(verdict, decode(verdict, source), now + 10**9)
 
@@ -145,7 +170,9 @@ def u1(calls: Calls, folder: Path) -> Figure:
                 ours.append(looked)
                 flask.append(imported)
     notes = [f"{middle(ours) * 1e3:.0f} ms; import flask: {middle(flask) * 1e3:.0f} ms"]
-    return Figure([Part("`connector status` ÷ import flask", [o / f for o, f in zip(ours, flask, strict=True)], at_most=2)], notes)
+    return Figure(
+        [Part("`connector status` ÷ import flask", [o / f for o, f in zip(ours, flask, strict=True)], at_most=2)], notes
+    )
 
 
 def _wall(command: list[object]) -> float:

@@ -10,8 +10,7 @@ import requests
 from bench.calls import Calls
 from bench.figure import CONNECTIONS, QUICK, ROUNDS, THREADS, WORKERS, Figure, Part, middle, percentile
 from bench.figures.deliver import check
-from bench.figures.receive import _free_port, _until_ok
-from bench.house import ROOT, House, run_load
+from bench.house import ROOT, House, free_port, run_load, until_ready
 
 COUNT = 1500 if QUICK else 4000
 HUEY = ROOT / ".venv-bench"
@@ -47,13 +46,28 @@ def _huey(calls: Calls, folder: Path, turn: int, client: str) -> float:
     with House(folder / "huey", calls) as house:
         sink = house.sink()
         env = {"HUEY_DB": str(house.folder / "huey.db"), "HUEY_URL": sink.url, "HUEY_CLIENT": client}
-        port, python = _free_port(), huey_python()
+        port, python = free_port(), huey_python()
         gunicorn = [python, "-m", "gunicorn", "-k", "gthread", "-w", str(WORKERS), "--threads", str(THREADS), "-b", f"127.0.0.1:{port}",
                     "--no-control-socket", "--keep-alive", "30", "bench.baselines.huey_app:app"]  # fmt: skip
-        consumer = house.start("consumer", [HUEY / "bin" / "huey_consumer", "bench.baselines.huey_app.huey", "-k", "thread", "-w", str(THREADS), "-d", "0.01", "-m", "0.1"], env)
+        consumer = house.start(
+            "consumer",
+            [
+                HUEY / "bin" / "huey_consumer",
+                "bench.baselines.huey_app.huey",
+                "-k",
+                "thread",
+                "-w",
+                str(THREADS),
+                "-d",
+                "0.01",
+                "-m",
+                "0.1",
+            ],
+            env,
+        )
         server = house.start("flask", gunicorn, env)
         server.port = port
-        _until_ok(server)
+        until_ready(server)
         done = run_load(calls.file(COUNT * ROUNDS), port, count, first=turn * COUNT, connections=CONNECTIONS)
         last = sink.wait(count, consumer)
         began = min(line[0] for line in done["lines"])
@@ -72,7 +86,9 @@ def e1(calls: Calls, folder: Path) -> Figure:
             Part("end to end ÷ Flask + huey", [o / p for o, p in zip(ours, plain, strict=True)], at_least=4),
             Part("end to end ÷ Flask + huey, tuned", [o / t for o, t in zip(ours, tuned, strict=True)], at_least=2.5),
         ],
-        [f"{middle(ours):.0f}/s with signatures; huey {HUEY_VERSION} (fsync, {THREADS} threads): {middle(plain):.0f}/s, tuned {middle(tuned):.0f}/s, without"],
+        [
+            f"{middle(ours):.0f}/s with signatures; huey {HUEY_VERSION} (fsync, {THREADS} threads): {middle(plain):.0f}/s, tuned {middle(tuned):.0f}/s, without"
+        ],
     )
 
 

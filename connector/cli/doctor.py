@@ -81,7 +81,9 @@ def _destination(config: Config, name: str, objects: Sequence[str]) -> Iterator[
     section = config.destinations[name]
     reader = secret_reader(os.environ)
     try:
-        crm = build_crm(name, section, reader, config.state_folder, SystemClock(), presets=config.presets)
+        crm = build_crm(
+            name, section, reader, config.state_folder, SystemClock(), presets=config.presets, config=config
+        )
     except ProblemsError as error:
         for problem in error.problems:
             yield Finding("configuration", ok=False, what=str(problem))

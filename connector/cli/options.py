@@ -18,6 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 STATES = [state.word for state in DeliveryState] + [state.name.lower().replace("_", "-") for state in EventState]
 """What `--state` takes: the states of a delivery, and of an event that has none."""
 
+
 def _config(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:  # noqa: ARG001 - click's
     """What stands before the command counts for the commands below a group, too."""
     found: Path | None = value or ctx.find_root().params.get("config_file")

@@ -182,7 +182,9 @@ def _crm(config: Config, destination: str) -> RestCrm:
 
     section = config.destinations[destination]
     reader = secret_reader(os.environ)
-    return build_crm(destination, section, reader, config.state_folder, SystemClock(), presets=config.presets)
+    return build_crm(
+        destination, section, reader, config.state_folder, SystemClock(), presets=config.presets, config=config
+    )
 
 
 def _life(crm: RestCrm, object_name: str, key: MatchKey, values: dict[str, str]) -> int:

@@ -15,7 +15,7 @@ from connector.cli.workbench import Arrived, Workbench, config_option, give_up, 
 from connector.crm.port import Write
 from connector.domain.change import Change, JsonValue, Verb
 from connector.domain.event import Event, NotUnderstood
-from connector.files.problem import Problem, ProblemsError
+from connector.files.problem import ProblemsError
 from connector.mapping.examples import describe
 from connector.mapping.expression import MISSING, Step
 from connector.mapping.scope import Scope
@@ -157,7 +157,7 @@ def _requests(bench: Workbench, mapping: CompiledMapping, change: Change, crm_id
     if mapping.destination not in bench.config.destinations:
         known = ", ".join(bench.config.destinations) or "none is configured"
         what = f"there is no destination {mapping.destination!r}"
-        raise ProblemsError([Problem(str(bench.config_file or "configuration"), 1, 1, "destinations", what, known)])
+        raise ProblemsError([bench.config.problem(("destinations",), what, known)])
     yield "requests it would begin with:"
     for request in bench.plan(mapping.destination, write):
         yield f"  {request.method} {request.url}   ({request.why})"

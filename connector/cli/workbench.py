@@ -113,6 +113,7 @@ class Workbench:
             config.state_folder,
             SystemClock(),
             presets=config.presets,
+            config=config,
         )
         try:
             return crm.plan(write)

@@ -62,7 +62,9 @@ def destinations(config: Config, secret: Callable[[SecretRef], str], clock: Cloc
     state = config.state or config.outbox.path.parent
     return {
         name: Destination(
-            name, build_crm(name, section, secret, state, clock, presets=config.presets), Mode(section.mode)
+            name,
+            build_crm(name, section, secret, state, clock, presets=config.presets, config=config),
+            Mode(section.mode),
         )
         for name, section in config.destinations.items()
     }

@@ -201,7 +201,7 @@ class Destination(Section):
     )
     secrets: dict[str, SecretRef] = Field(
         default_factory=dict,
-        examples=[{"token": {"credential": "crm-token"}}],
+        examples=[{"token": {"credential": "connector_crm-token"}}],
         description="secrets that the preset asks for",
     )
     override: dict[str, Any] = Field(

@@ -3,11 +3,12 @@
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from connector.config.model import Destination, SecretRef
+from connector.config.model import Config, Destination, SecretRef
 from connector.config.secrets import SecretError
 from connector.crm.presets.load import load_preset
 from connector.crm.presets.model import Basic, OAuth2, Preset
@@ -31,14 +32,15 @@ def build_crm(
     clock: Clock,
     *,
     presets: Path | None = None,
+    config: Config | None = None,
 ) -> RestCrm:
-    """Return the destination's CRM. `presets` is the folder with the user's own presets.
+    """Return the destination's CRM. `presets` is the folder with the user's own presets; problems point into `config`.
 
     Raises ProblemsError: a preset with mistakes, a setting or secret that is missing or unknown, an address that cannot
     be used.
     """
     preset = load_preset(destination.preset, presets, destination.override)
-    at = f"destinations.{name}"
+    at = _Place(config or Config(), ("destinations", name))
     settings = _settings(at, preset, destination)
     fixed = {f"settings.{key}": value for key, value in settings.items()}
 
@@ -50,12 +52,12 @@ def build_crm(
         base = template.compile_text(preset.connection.base_url)(fixed)
     auth = preset.connection.auth
     if base is None and not (isinstance(auth, OAuth2) and auth.base_url_from):
-        raise _problem(f"{at}.base_url", "it is missing: the preset does not know the address")
+        raise at.error("base_url", what="it is missing: the preset does not know the address")
     if base is not None and (why := allowed(base)):
-        raise _problem(f"{at}.base_url", why)
+        raise at.error("base_url", what=why)
 
     if isinstance(auth, OAuth2) and (why := allowed(template.compile_text(auth.token_url)(fixed))):
-        raise _problem(f"{at}.preset", f"its token address cannot be used: {why}")
+        raise at.error("preset", what=f"its token address cannot be used: {why}")
 
     connection = preset.connection
     wire = Wire(
@@ -73,7 +75,7 @@ def build_crm(
         try:
             return secrets(reference).strip() if reference is not None else None
         except SecretError as error:
-            raise _problem(f"{at}.secrets.{key}", str(error)) from None
+            raise at.error("secrets", key, what=str(error)) from None
 
     return RestCrm(
         name,
@@ -105,24 +107,24 @@ def _credentials(
     return Fixed(auth, username, lambda: (secret(named) or "") if named else "")
 
 
-def _settings(at: str, preset: Preset, destination: Destination) -> dict[str, str | int | bool]:
+def _settings(at: "_Place", preset: Preset, destination: Destination) -> dict[str, str | int | bool]:
     problems = []
     settings: dict[str, str | int | bool] = {}
     for key, asked in preset.settings.items():
         value = destination.settings.get(key, asked.default)
         if value is None:
-            problems.append(_one(f"{at}.settings", f"`{key}` is missing: {asked.about}"))
+            problems.append(at.problem("settings", what=f"`{key}` is missing: {asked.about}"))
         else:
             settings[key] = value
     for key in destination.settings.keys() - preset.settings.keys():
         known = ", ".join(preset.settings) or "none"
-        problems.append(_one(f"{at}.settings", f"the preset asks for no `{key}` (it asks for: {known})"))
+        problems.append(at.problem("settings", key, what=f"the preset asks for no `{key}` (it asks for: {known})"))
     for key, wanted in preset.secrets.items():
         if key not in destination.secrets and not wanted.optional:
-            problems.append(_one(f"{at}.secrets", f"`{key}` is missing: {wanted.about}"))
+            problems.append(at.problem("secrets", what=f"`{key}` is missing: {wanted.about}"))
     for key in destination.secrets.keys() - preset.secrets.keys():
         known = ", ".join(preset.secrets) or "none"
-        problems.append(_one(f"{at}.secrets", f"the preset asks for no `{key}` (it asks for: {known})"))
+        problems.append(at.problem("secrets", key, what=f"the preset asks for no `{key}` (it asks for: {known})"))
     if problems:
         raise ProblemsError(problems)
     return settings
@@ -157,9 +159,15 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _one(where: str, what: str) -> Problem:
-    return Problem("configuration", 1, 1, where, what)
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A section of the configuration, to point at."""
 
+    config: Config
+    path: tuple[str, ...]
 
-def _problem(where: str, what: str) -> ProblemsError:
-    return ProblemsError([_one(where, what)])
+    def problem(self, *path: str, what: str) -> Problem:
+        return self.config.problem((*self.path, *path), what)
+
+    def error(self, *path: str, what: str) -> ProblemsError:
+        return ProblemsError([self.problem(*path, what=what)])

@@ -72,7 +72,11 @@ def conclude(
         wrote=outcome.wrote,
         link=_link(attempt, outcome, now),
         may_show_late=_may_show_late(attempt, outcome),
-        unlinked_parents=(*attempt.unlinked, *_lost_parents(attempt, outcome)) if kind.is_success else (),
+        unlinked_parents=(
+            (*attempt.unlinked, *_lost_parents(attempt, outcome))
+            if kind.is_success or kind is OutcomeKind.ABSENT
+            else ()
+        ),
     )
 
 
@@ -128,7 +132,8 @@ def _link(attempt: Attempt, outcome: Outcome, now: Instant) -> LinkChange:
     if kind is OutcomeKind.GONE:
         return LinkChange(unlink=True, certain=True, resolved=True, gone_at=now)
     if attempt.looks and kind is OutcomeKind.UPDATED:
-        return LinkChange(crm_id=outcome.crm_id)
+        # What a search shows may be gone already, by ourselves: until a write shows it, that is in doubt.
+        return LinkChange(crm_id=outcome.crm_id, certain=True)
     if kind.is_success:
         accepted = without_links(attempt.difference.after, outcome.unassociated)
         # One that was made anew has nothing yet of what other mappings wrote to the old one.

@@ -69,7 +69,7 @@ class Engine:
     _turns: int = field(init=False, default=0)
     _gathering_since: Millis = field(init=False, default=0)
     _pace: dict[str, deque[Millis]] = field(init=False, default_factory=dict)
-    _read: dict[int, Event] = field(init=False, default_factory=dict)
+    _read: dict[int, tuple[bytes, Event]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._guard = Guard(self.queue, self.log)
@@ -172,7 +172,7 @@ class Engine:
         event = self.decode(call)
         if isinstance(event, NotUnderstood):
             return event
-        self._read[call.event_id] = event
+        self._read[call.event_id] = call.request.request.body, event
         if len(self._read) > _REMEMBERED:
             del self._read[next(iter(self._read))]
         now = self.clock.now()
@@ -314,7 +314,7 @@ class Engine:
             lasts=self.destinations[due.destination].crm.visible_after(due.object),
             lease=self.queue.lease(),
             lease_until=lease_until,
-            during=None if attempt.looks else attempt.difference.during,
+            during=attempt.difference.during,
             in_doubt_until=in_doubt_until,
             removes=attempt.change.verb.removes,
         )
@@ -331,7 +331,10 @@ class Engine:
         )
 
     def _decode(self, call: StoredCall) -> Event | NotUnderstood:
-        return self._read.get(call.event_id) or self.decode(call)
+        body, event = self._read.get(call.event_id, (b"", None))
+        if event is not None and body == call.request.request.body:  # else an operator has erased what it said
+            return event
+        return self.decode(call)
 
     # ── what comes back ─────────────────────────────────────────────────────────────────────────────────────────────
 

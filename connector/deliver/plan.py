@@ -150,7 +150,15 @@ def _removal(due: Due, mapping: Mapping, change: Change, known: Knowledge) -> De
         many=change.many,
     )
     nothing = compare(change, {}, due.link.accepted, known.hasher, everything=False, forced=False)
-    return Attempt(due, mapping, change, write, nothing, *lock_keys(due, change, known.hasher), looks=looks)
+    match = change.match if crm_id is None else _known_keys(due, mapping, known)
+    return Attempt(due, mapping, change, write, nothing, *lock_keys(due, match, known.hasher), looks=looks)
+
+
+def _known_keys(due: Due, mapping: Mapping, known: Knowledge) -> tuple[MatchKey, ...]:
+    """Return what others may find the linked record by: nobody may adopt it while it is being removed (S16)."""
+    last = _last(due, known)
+    then = None if last is None else mapping.translate(last, linked=False, last=None)
+    return then.match if isinstance(then, Change) else ()
 
 
 def _doubtful_keys(due: Due, mapping: Mapping, change: Change, known: Knowledge) -> tuple[MatchKey, ...]:
@@ -233,14 +241,14 @@ def _write(due: Due, mapping: Mapping, change: Change, known: Knowledge, now: In
         many=change.many,
     )
     unlinked = tuple(MissingParent(parent.object, parent.record) for parent, view in pairs if view.crm_id is None)
-    return Attempt(due, mapping, change, write, difference, *lock_keys(due, change, known.hasher), unlinked)
+    return Attempt(due, mapping, change, write, difference, *lock_keys(due, change.match, known.hasher), unlinked)
 
 
 def _wanted(parent: Parent) -> tuple[str, str, Record]:
     return parent.mapping, parent.object, parent.record
 
 
-def lock_keys(due: Due, change: Change, hasher: Hasher) -> tuple[tuple[bytes, ...], frozenset[bytes]]:
+def lock_keys(due: Due, matches: Sequence[MatchKey], hasher: Hasher) -> tuple[tuple[bytes, ...], frozenset[bytes]]:
     """Return what only one writer may have: the link, the CRM's record, and each match key, old and new (S11).
 
     The second part are the new match keys.
@@ -250,11 +258,10 @@ def lock_keys(due: Due, change: Change, hasher: Hasher) -> tuple[tuple[bytes, ..
     lasting: set[bytes] = set()
     if due.link.crm_id is not None:
         keys.add(hasher.digest(f"crm\0{place}\0{due.link.crm_id}"))
-    if not change.verb.removes or due.link.crm_id is None:
-        for match in change.match:
-            value = match.value.lower() if isinstance(match.value, str) else match.value
-            lasting.add(hasher.digest(f"match\0{place}\0{match.name}\0{hasher.value(value).hex()}"))
-            old = due.link.accepted.hashes.get(match.name)
-            if old is not None:
-                keys.add(hasher.digest(f"match\0{place}\0{match.name}\0{old.hex()}"))
+    for match in matches:
+        value = match.value.lower() if isinstance(match.value, str) else match.value
+        lasting.add(hasher.digest(f"match\0{place}\0{match.name}\0{hasher.value(value).hex()}"))
+        old = due.link.accepted.hashes.get(match.name)
+        if old is not None:
+            keys.add(hasher.digest(f"match\0{place}\0{match.name}\0{old.hex()}"))
     return tuple(sorted(keys | lasting)), frozenset(lasting)

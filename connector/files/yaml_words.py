@@ -1,6 +1,6 @@
 """What went wrong in a YAML file, in words for the person who wrote it."""
 
-from ruamel.yaml.error import MarkedYAMLError
+from yaml.error import MarkedYAMLError
 
 from connector.files.lines import Lines, is_secret
 
@@ -23,6 +23,7 @@ _PROBLEMS: tuple[tuple[str, bool, str, str], ...] = (
         "a backslash in double quotes begins an escape that does not exist",
         "single quotes",
     ),
+    ("invalid Unicode character escape", True, "an escape in this text is half a character, or none", "single quotes"),
     ("expected chomping or indentation indicators", True, "a value cannot begin with `|` or `>`", _SPECIAL),
     ("expected a comment or a line break", True, "a value cannot begin with `|`, `>` or `%`", _SPECIAL),
     ("while scanning an alias", True, "a value cannot begin with `*`", _SPECIAL),
@@ -37,6 +38,7 @@ _PROBLEMS: tuple[tuple[str, bool, str, str], ...] = (
     ("invalid intendation", False, "a line is not indented, or a bracket is not closed", ""),
     ("found unexpected ':'", False, "a `:` stands inside a value", _SPECIAL),
     ("expected the node content", False, "a value is missing here", ""),
+    ("did not find expected key", False, "the key before `:` is missing", ""),  # the only words of libyaml's own
 )
 
 

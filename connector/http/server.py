@@ -79,8 +79,9 @@ def serve(
 ) -> int:
     """Serve until told to stop; return the exit code.
 
-    `make` runs in each worker, and is given what its calls wait by. `reread` runs in the master on SIGHUP: it returns how to make workers from now on, or
-    None to go on as before (and has said why). `activated`: the sockets are systemd's, and stay when we go.
+    `make` runs in each worker, and is given what its calls wait by. `reread` runs in the master on SIGHUP: it returns
+    how to make workers from now on, or None to go on as before (and has said why). `activated`: the sockets are
+    systemd's, and stay when we go.
     """
     _raise_handle_limit(settings.bounds.connections)
     master = os.getpid()

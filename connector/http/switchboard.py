@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Switchboard:
-    """Belongs to the thread that calls `open`: the loop. It watches `fileno` and calls `resume` when that is readable."""
+    """Belongs to the thread that calls `open`: the loop, which calls `resume` whenever `fileno` is readable."""
 
     def __init__(self) -> None:
         self._handle = -1

@@ -27,6 +27,7 @@ def check_crm(draft: Draft, crm_objects: CrmObjects) -> Iterator[Problem]:
     yield from _fields(draft, facts)
     yield from _required(draft, facts)
     yield from _relations(draft, facts)
+    yield from _needed_link(draft, facts)
     yield from _removals(draft, facts)
 
 
@@ -94,6 +95,17 @@ def _required(draft: Draft, facts: ObjectFacts) -> Iterator[Problem]:
             yield draft.document.problem(
                 ("set",), f"a new {model.to.object} must have {name!r}, and it is not set", f"{name}: …", at_key=True
             )
+
+
+def _needed_link(draft: Draft, facts: ObjectFacts) -> Iterator[Problem]:
+    model = draft.model
+    creates = model.create if model.create is not None else model.from_.email is None
+    if not facts.needs_link or not creates or {"link", "from", "to"} & draft.broken:
+        return
+    if not facts.needs_link & set(model.link):
+        needs = sorted(facts.needs_link)
+        what = f"a new {model.to.object} must be linked with one of {', '.join(needs)}, and no `link` says with which"
+        yield draft.document.problem(("to", "object"), what, f"link: {{{needs[0]}: …}}")
 
 
 def _relations(draft: Draft, facts: ObjectFacts) -> Iterator[Problem]:

@@ -150,7 +150,7 @@ class Compiler:
 
     @property
     def needed(self) -> Mapping[str, Run]:
-        """What is read, by its name, and nowhere said what becomes of it when it is missing; fields are not among it."""
+        """What is read, by its name, unless it is said what becomes of it when it is missing. Without the fields."""
         return {name: read for name, read in self._read.items() if name not in self._spoken_of}
 
     def _parameter(self, node: Node, name: str) -> Compiled:

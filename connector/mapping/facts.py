@@ -12,7 +12,8 @@ class ObjectFacts:
     `fields` maps field paths to types (the words of `type:` in a mapping; None: not known); `fields` itself is None
     when the preset takes any field. `required` are those that a new record must have. `relations` maps a relation's
     name to the object at its other end; None when the preset does not say. `match` are the fields by which a record can
-    be found; None: any. `removals` are the words of `on_delete` that the preset can do; None: it does not say.
+    be found; None: any. `removals` are the words of `on_delete` that the preset can do; None: it does not say. A new
+    record needs one of the relations in `needs_link`, if there are any.
     """
 
     fields: Mapping[str, str | None] | None = None
@@ -20,6 +21,7 @@ class ObjectFacts:
     relations: Mapping[str, str | None] | None = field(default_factory=dict)
     match: frozenset[str] | None = None
     removals: frozenset[str] | None = None
+    needs_link: frozenset[str] = frozenset()
 
 
 class UnknownToCrmError(LookupError):

@@ -103,6 +103,9 @@ def _constant(found: Filter, parameter: Parameter, given: Compiled, table: Calla
             raise ExpressionError("the name of a table is a text in quotes", start, "'name'")
         return table(value, start)
     if parameter.prepared:
+        if isinstance(value, (list, dict)):
+            expected = f"{parameter.name} of {found.name} has to be {parameter.prepared.shown}"
+            raise ExpressionError(expected, start, f"| {found.signature}")
         try:
             return parameter.prepared.convert(value)
         except ValueError as error:

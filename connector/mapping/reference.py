@@ -16,9 +16,9 @@ from connector.mapping.scope import RESERVED
 _MARK = re.compile(r"(<!-- made from the model: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def tables() -> dict[str, str]:
-    """Return each table in Markdown, by its name in the page."""
-    models: dict[str, type[BaseModel]] = {
+def documented() -> dict[str, type[BaseModel]]:
+    """Return the models that have a table of their own, by its name in the page."""
+    return {
         "file": MappingFile,
         "from": From,
         "to": To,
@@ -29,7 +29,11 @@ def tables() -> dict[str, str]:
         "expect": Expect,
         "defaults": Defaults,
     }
-    made = {name: _keys(model) for name, model in models.items()}
+
+
+def tables() -> dict[str, str]:
+    """Return each table in Markdown, by its name in the page."""
+    made = {name: _keys(model) for name, model in documented().items()}
     made["on_delete"] = _words(ON_DELETE)
     made["otherwise"] = _words(OTHERWISE)
     names = {name: f"{meaning} ({kind.value})" for name, (kind, meaning, _) in RESERVED.items()}

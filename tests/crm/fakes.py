@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import requests
@@ -228,6 +228,8 @@ class Teamleader(Fake):
         return self.checked(seen, (200, {"data": hits}))
 
     def create(self, seen: Seen, kind: str) -> Answer:
+        if kind == "deals" and "customer" not in seen.body.get("lead", {}):
+            return 400, {"errors": [{"title": "lead.customer is required", "status": 400}]}
         key = f"00000000-0000-4000-8000-{int(self.new_id()):012}"
         self.kind(kind)[key] = dict(seen.body)
         return self.checked(seen, (201, {"data": {"type": kind, "id": key}}))
@@ -251,6 +253,7 @@ class Teamleader(Fake):
 
 
 class Salesforce(Fake):
+    described: ClassVar[dict[str, bool]] = {"createable": True, "updateable": True}
     data = "/services/data/v64.0"
 
     def routes(self) -> Iterator[tuple[str, str, Callable[..., Answer]]]:
@@ -258,6 +261,7 @@ class Salesforce(Fake):
         yield "GET", self.data + "/limits", lambda _: (200, {})
         yield "GET", self.data + "/query", self.query
         yield "GET", self.data + r"/sobjects/(\w+)", lambda _, __: (200, {})
+        yield "GET", self.data + r"/sobjects/(\w+)/describe", lambda _, __: (200, self.described)
         yield "POST", self.data + r"/sobjects/(\w+)", self.create
         yield "PATCH", self.data + r"/sobjects/(\w+)/(\w+)", self.update
         yield "PATCH", self.data + r"/sobjects/(\w+)/(\w+)/([^/]+)", self.upsert

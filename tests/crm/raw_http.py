@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -19,6 +20,9 @@ class TokenServer:
         self.token_status = 200
         self.instance_url: str | None = None
         self.paths: list[str] = []
+        self.at_token: Callable[[], bool] | None = None  # called with each token request; False: no answer
+        self.after_token: Callable[[], bool] | None = None  # the same, when the new token is in force
+        self.at_use: Callable[[], bool] | None = None
         self._lock = threading.Lock()
         outer = self
 
@@ -38,11 +42,17 @@ class TokenServer:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                if outer.at_token is not None and not outer.at_token():
+                    return
                 with outer._lock:
-                    self._answer(*outer._token(parse_qs(body.decode())))
+                    answer = outer._token(parse_qs(body.decode()))
+                if outer.after_token is None or outer.after_token():
+                    self._answer(*answer)
 
             def do_PATCH(self) -> None:
                 self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                if outer.at_use is not None and not outer.at_use():
+                    return
                 with outer._lock:
                     known = self.headers.get("Authorization") == f"Bearer {outer.access}" and not outer.refuse_all
                     outer.paths.append(self.path)
@@ -50,6 +60,7 @@ class TokenServer:
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
+            request_queue_size = 64  # the default of 5 loses connections when many threads come at once
 
         self._server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"

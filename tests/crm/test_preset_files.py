@@ -77,6 +77,17 @@ def test_a_good_preset_has_no_problems(tmp_path: Path) -> None:
             "    links: {self: {object: contact}}\n    update:",
             "either a `field` of the write or a `request`",
         ),
+        ("    update:", "    needs_link: [firm]\n    update:", "there is no link 'firm'; there are: none"),
+        (
+            "    update:",
+            "    needs_link: [a]\n    links: {a: {object: contact, request: {path: /l}}}\n    update:",
+            "this link is made after the record: it cannot be what a new one needs",
+        ),
+        (
+            "    update:",
+            "    needs_link: [a]\n    links: {a: {object: contact, field: f}}\n    upsert: {path: /u, body: '{fields}'}\n    update:",
+            "an upsert cannot tell whether it makes a record",
+        ),
         ("    update: {", "    erase: {", "no `update`: a linked record could not be written"),
         ('    find: {method: GET, path: /c, query: {q: "{key.value}"}, items: hits}\n', "", "can never be looked for"),
         ("about: a CRM", "extends: nothing", "cannot be extended"),

@@ -512,6 +512,33 @@ def test_what_the_crm_says_is_understood(bench: Bench, said: Said) -> None:
     assert outcome.candidates == said.candidates
 
 
+@pytest.mark.parametrize(
+    ("case", "body"),
+    [
+        pytest.param(
+            next(case for case in CASES if case.preset == "teamleader"),
+            {"errors": [{"title": "Unauthorised", "status": 401}]},
+            id="teamleader",
+        ),
+        pytest.param(
+            next(case for case in CASES if case.preset == "salesforce"),
+            [{"errorCode": "INVALID_SESSION_ID", "message": "Session expired or invalid"}],
+            id="salesforce",
+        ),
+    ],
+)
+def test_a_session_that_ended_is_renewed_once(bench: Bench, body: Any) -> None:
+    """A 401 of a CRM with tokens that end: another token, one more try; a second 401 is a refusal."""
+    made = bench.one(match=bench.by("first@example.com"), full=bench.person("first@example.com"))
+    bench.fake.fail.append((401, {}, body))
+    outcome = bench.one(crm_id=made.crm_id, full=bench.person("jan@example.com"))
+    assert (outcome.kind, outcome.requests) == (OutcomeKind.UPDATED, 2)
+    token = {"access_token": "another", "expires_in": 3600, "instance_url": "https://acme.my.salesforce.com"}
+    bench.fake.fail += [(401, {}, body), (200, {"Content-Type": "application/json"}, token), (401, {}, body)]
+    outcome = bench.one(crm_id=made.crm_id, full=bench.person("els@example.com"))
+    assert (outcome.kind, outcome.scope, bench.fake.fail) == (OutcomeKind.UNAUTHORISED, Scope.DESTINATION, [])
+
+
 def test_the_items_of_a_mixed_batch_are_told_apart(tmp_path: Path) -> None:
     """HubSpot's 207: results in any order, errors that name nobody: each item gets its own outcome."""
     with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
@@ -548,6 +575,32 @@ def test_a_value_in_a_query_language_stays_a_value(tmp_path: Path) -> None:
         key = MatchKey("Email", r"o'neil\@example.com")
         (outcome,) = crm.send([upsert(verb=Verb.UPDATE, match=(key,), full={"LastName": "x"})], OpenGate())
     assert outcome.crm_id == "003A"
+
+
+@by_name
+def test_the_doctor_can_ask_each_crm_everything(bench: Bench) -> None:
+    """Reachable, authenticated, may read and may write each kind of record; and each but a house server counts calls."""
+    preset = bench.crm.preset
+    findings = {finding.about: finding for finding in bench.crm.examine(list(preset.objects))}
+    assert "reachable and authenticated" in findings
+    for name, object_ in preset.objects.items():
+        says = " ".join(examine.says for examine in object_.examine)
+        assert "may read" in says, name
+        assert "may write" in says, name
+    assert [finding for finding in findings.values() if not finding.ok] == []
+    assert preset.left or preset.about.startswith("Odoo")
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.preset == "salesforce"], ids=["salesforce"])
+@pytest.mark.parametrize("right", ["createable", "updateable"])
+def test_the_doctor_sees_what_salesforce_does_not_allow(
+    bench: Bench, right: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The description of an object says what this user may do with it."""
+    monkeypatch.setitem(Salesforce.described, right, False)
+    (finding,) = [each for each in bench.crm.examine(["contact"]) if not each.ok]
+    assert finding.about == "may write Contact"
+    assert "permission" in finding.what
 
 
 def test_every_shipped_preset_is_valid_and_says_how_it_was_verified() -> None:

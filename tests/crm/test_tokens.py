@@ -2,8 +2,12 @@
 
 import json
 import multiprocessing
+import os
+import signal
 import stat
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -168,12 +172,12 @@ def test_many_threads_refresh_once(preset: Path, tmp_path: Path) -> None:
     """Sixteen threads that find the token ended make one request to the token address."""
     with TokenServer() as server:
         crm = crm_of(server, preset, tmp_path)
-        kinds: list[OutcomeKind] = []
+        outcomes: list[Outcome] = []
         barrier = threading.Barrier(16)
 
         def work() -> None:
             barrier.wait()
-            kinds.append(write(crm).kind)
+            outcomes.append(write(crm))
 
         threads = [threading.Thread(target=work) for _ in range(16)]
         for thread in threads:
@@ -181,7 +185,7 @@ def test_many_threads_refresh_once(preset: Path, tmp_path: Path) -> None:
         for thread in threads:
             thread.join()
         crm.close()
-    assert kinds == [OutcomeKind.UPDATED] * 16
+    assert [(outcome.kind, outcome.reason) for outcome in outcomes] == [(OutcomeKind.UPDATED, "")] * 16
     assert (server.refreshes, server.reused) == (1, 0)
 
 
@@ -214,6 +218,107 @@ def test_many_processes_never_use_a_refresh_token_twice(preset: Path, tmp_path: 
             process.join(30)
     assert kinds == [["updated"] * 5] * 3
     assert (server.refreshes, server.reused) == (1, 0)
+
+
+@dataclass
+class Killing:
+    """Another process that writes once; it can be killed at a moment that the server chooses."""
+
+    process: Any
+    begin: Any
+    results: Any
+    reached: threading.Event = field(default_factory=threading.Event)
+    dead: threading.Event = field(default_factory=threading.Event)
+
+    def stop_here(self) -> bool:
+        """Wait, in the server, until the process is dead; nothing is answered."""
+        self.reached.set()
+        assert self.dead.wait(60)
+        return False
+
+    def kill(self) -> None:
+        self.begin.set()
+        assert self.reached.wait(60)
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.join(60)
+        self.dead.set()
+
+
+@pytest.fixture
+def killing(preset: Path, tmp_path: Path) -> Callable[[TokenServer], Killing]:
+    """Start a process that refreshes; a moment of the server's is then chosen for its end."""
+    context = multiprocessing.get_context("spawn")
+
+    def start(server: TokenServer) -> Killing:
+        begin, results = context.Event(), context.Queue()
+        process = context.Process(target=_process, args=(server.url, str(preset), str(tmp_path), begin, results))
+        process.start()
+        return Killing(process, begin, results)
+
+    return start
+
+
+def _survivor(server: TokenServer, preset: Path, state: Path) -> Outcome:
+    server.at_token = server.after_token = server.at_use = None
+    crm = crm_of(server, preset, state)
+    outcome = write(crm)
+    crm.close()
+    return outcome
+
+
+def test_kill_9_at_the_first_use_of_a_token_loses_no_refresh_token(
+    preset: Path, tmp_path: Path, killing: Callable[[TokenServer], Killing]
+) -> None:
+    """When the CRM sees the new token for the first time, the new refresh token is on disk already."""
+    with TokenServer() as server:
+        killed = killing(server)
+        server.at_use = killed.stop_here
+        killed.kill()
+        kept = json.loads(next(tmp_path.glob("token-*.json")).read_text())
+        assert (kept["access"], kept["refresh"]) == (server.access, server.refresh) == ("a1", "r1")
+        assert _survivor(server, preset, tmp_path).kind is OutcomeKind.UPDATED
+    assert (server.refreshes, server.reused) == (1, 0)
+
+
+def test_kill_9_in_the_middle_of_a_refresh_leaves_no_lock(
+    preset: Path, tmp_path: Path, killing: Callable[[TokenServer], Killing]
+) -> None:
+    """The next process refreshes with the token that is still good."""
+    with TokenServer() as server:
+        killed = killing(server)
+        server.at_token = killed.stop_here
+        killed.kill()
+        assert _survivor(server, preset, tmp_path).kind is OutcomeKind.UPDATED
+    assert (server.refreshes, server.reused) == (1, 0)
+
+
+def test_kill_9_between_the_crms_answer_and_our_disk_says_what_to_do(
+    preset: Path, tmp_path: Path, killing: Callable[[TokenServer], Killing]
+) -> None:
+    """A token that works once, given and never received: nobody can have it; it is told, and nothing was sent."""
+    with TokenServer() as server:
+        killed = killing(server)
+        server.after_token = killed.stop_here
+        killed.kill()
+        outcome = _survivor(server, preset, tmp_path)
+    assert (outcome.kind, outcome.wrote) == (OutcomeKind.UNAUTHORISED, False)
+    assert "authorise the connector anew" in outcome.reason
+
+
+def test_a_half_written_token_is_never_read(preset: Path, tmp_path: Path) -> None:
+    """What a crash left beside the file is not looked at; a file that cannot be read counts as none."""
+    with TokenServer() as server:
+        crm = crm_of(server, preset, tmp_path)
+        assert write(crm).kind is OutcomeKind.UPDATED
+        crm.close()
+        file = next(tmp_path.glob("token-*.json"))
+        file.with_suffix(".new").write_text('{"access": "ha')
+        assert _survivor(server, preset, tmp_path).kind is OutcomeKind.UPDATED
+        assert server.refreshes == 1
+        file.write_text('{"access": "ha')
+        server.refresh = "r0"  # what the configuration has
+        assert _survivor(server, preset, tmp_path).kind is OutcomeKind.UPDATED
+    assert server.reused == 0
 
 
 def test_client_credentials_and_a_base_url_from_the_answer(preset: Path, tmp_path: Path) -> None:

@@ -49,8 +49,6 @@ def test_calls_that_dns_could_not_prove_are_delivered_in_their_place(site, tmp_p
     assert names in (["New"], ["Old", "New"])
     until(lambda: site.status().counters.get("refused.live.signature") == 1, "the forgery is counted")
     assert str(first) in site.connector("list", "--source", "live")
-        "list", "--source", "live"
-    )
 
 
 def test_a_type_of_tomorrow_is_kept_shown_and_delivered_after_an_upgrade(site, tmp_path, monkeypatch):

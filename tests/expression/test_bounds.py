@@ -1,8 +1,11 @@
 """Whatever an expression says, it ends soon and stays small."""
 
 import contextlib
+import itertools
+import signal
 import subprocess
 import sys
+import tracemalloc
 from decimal import Decimal
 from pathlib import Path
 
@@ -282,6 +285,58 @@ def extend(inner):
     conditional = st.builds(lambda a, b, c: f"({a}) if ({b}) else ({c})", inner, inner, inner)
     member = st.builds(lambda a, b: f"({a})[{b}]", inner, ARGUMENTS)
     return filtered | filtered | filtered | binary | listed | objects | conditional | member
+
+
+@pytest.mark.parametrize("name", sorted(FILTERS))
+def test_a_filter_takes_any_argument_or_refuses_it_in_words(name):
+    """Whatever stands in its parentheses, of whatever kind, and whatever it is applied to."""
+    given = ["[]", "{}", "[[]]", "none", "true", "''", "'x'", "-1", "0.5", "999999999999999999999999", "big", "nope"]
+    values = ["name", "''", "none", "big", "[]", "{}", "time", "1.5", "true", "day | date"]
+    scope = Scope(event(fields=FIELDS))
+    for arguments in [*given, *(f"{one}, {other}" for one in given for other in given)]:
+        for value in values if "," not in arguments else values[:2]:
+            with contextlib.suppress(ExpressionError, EvaluationError):
+                compile_expression(f"({value}) | {name}({arguments})", tables=TABLES).evaluate(scope)
+
+
+MEGABYTES = 64
+
+
+@contextlib.contextmanager
+def bounded(text, seconds=6):
+    """Fail when more is used inside: seconds of this process's own time (the machine may be busy), or memory."""
+
+    def too_long(*_):
+        raise AssertionError(f"more than {seconds} s: {text}")
+
+    before = signal.signal(signal.SIGVTALRM, too_long)
+    tracemalloc.start()
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        yield
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        tracemalloc.stop()
+        signal.signal(signal.SIGVTALRM, before)
+    assert peak < MEGABYTES * 1024 * 1024, text
+
+
+def test_the_search_would_see_what_runs_away():
+    """The bounds of the search below are bounds."""
+    with pytest.raises(AssertionError), bounded("memory"):
+        bytearray((MEGABYTES + 1) * 1024 * 1024)
+    with pytest.raises(AssertionError), bounded("time", 0.05):
+        all(True for _ in itertools.repeat(1))
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.recursive(ATOMS, extend, max_leaves=8))
+def test_no_expression_takes_long_or_much(text):
+    """A search for an expression that takes seconds, or more than 64 MB, to compile and to evaluate."""
+    scope = Scope(event(fields=FIELDS))
+    with bounded(text), contextlib.suppress(ExpressionError, EvaluationError):
+        compile_expression(text, tables=TABLES).evaluate(scope)
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))

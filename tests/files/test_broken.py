@@ -68,7 +68,7 @@ YAML = [
     (": b\n", "1:1: the key before `:` is missing"),
     ("a:\n  b: 1\n  c: 2\n  b: 3\n", "4:3: a: `b` stands here a second time (first in line 2); try removing one"),
     ("a: 1\n---\nb: 1\n", "2:1: a second document begins here; try one file for each, without `---`"),
-    ('a: "\\ud800"\n', "1:4: a: half a character (a surrogate) is written here"),
+    ('a: "\\ud800"\n', "1:4: an escape in this text is half a character, or none; try single quotes"),
     ("a: x\nb: y\x07z\n", "2:5: a character that cannot be seen stands here (U+0007); try deleting it"),
     ("\ufeffa: 1\n", "1:1: the file begins with a byte order mark; try saving it as UTF-8 without BOM"),
     ("a: " + "[" * 60, "1:54: this is nested deeper than 50 levels"),

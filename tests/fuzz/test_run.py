@@ -27,7 +27,7 @@ def test_what_goes_wrong_is_found_and_shown(tmp_path) -> None:
         "        sys.meta_path.remove(self)\n"
         "        import connector.domain.reading as reading\n"
         "        whole = reading.decode_form\n"
-        "        reading.decode_form = lambda body, charset='': 1 / 0 if b'%00' in body else whole(body, charset)\n"
+        "        reading.decode_form = lambda body, *rest: 1 / 0 if b'%00' in body else whole(body, *rest)\n"
         "        return None\n"
         "sys.meta_path.insert(0, Break())\n"
     )

@@ -14,8 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from connector.domain.request import UnverifiedRequest
 from connector.domain.source import Proof, Source
 from connector.outbox.sqlite.database import Database
+from connector.outbox.sqlite.desk import SqliteDesk
 from tests.support.signing import public_pem, raw_http, signed_request, signing_key
 
 COMMAND = [sys.executable, "-m", "connector", "serve"]
@@ -186,6 +188,16 @@ class Receiver:
             return database.conn.execute(sql).fetchall()
         finally:
             database.close()
+
+    def call(self, answer: Answer) -> UnverifiedRequest:
+        """Return the call that an answer names, as it lies in the outbox."""
+        database = Database(self.outbox, readonly=True)
+        try:
+            detail = SqliteDesk(database).show(int(answer.body.split()[1]))
+        finally:
+            database.close()
+        assert detail is not None
+        return detail.request
 
     def stored(self) -> int:
         return int(self.rows("SELECT count(*) FROM events")[0][0])

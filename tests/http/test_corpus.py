@@ -10,7 +10,6 @@ import pytest
 from connector.domain.decode import decode
 from connector.domain.event import Event, NotUnderstood, TimeFrom
 from connector.domain.request import VerifiedRequest
-from connector.outbox.sqlite.codec import unpack_call
 from tests.decode.calls import SOURCES
 from tests.decode.test_corpus import CORPUS, NAMES, expected_event, load
 from tests.http.receiver import Receiver, genuine, other_source
@@ -49,11 +48,11 @@ def test_every_documented_call_goes_through_the_door_unharmed(running: Receiver,
     answer = running.send(genuine(request.body, source=source, content_type=request.header("content-type")))
     assert answer.status == 200
     number = int(answer.body.split()[1])
-    [(blob, at, stored_type)] = running.rows(f"SELECT call, received_at, type FROM events WHERE id = {number}")
-    stored = unpack_call(blob, "x", at)
-    assert stored.request.body == request.body
-    assert stored.request.header("content-type") == request.header("content-type")
-    found = decode(VerifiedRequest(stored.request, b"p" * 32, load(name).signed_at), SOURCES[request.target])
+    [(stored_type,)] = running.rows(f"SELECT type FROM events WHERE id = {number}")
+    stored = running.call(answer)
+    assert stored.body == request.body
+    assert stored.header("content-type") == request.header("content-type")
+    found = decode(VerifiedRequest(stored, b"p" * 32, load(name).signed_at), SOURCES[request.target])
     expected = tomllib.loads((Path(CORPUS) / f"{name}.expected.toml").read_text("utf-8"))
     if "event" not in expected:
         assert isinstance(found, NotUnderstood)

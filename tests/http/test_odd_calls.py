@@ -9,9 +9,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from connector.domain.dkim import key_record
-from connector.outbox.sqlite.codec import unpack_call
-from tests.http.receiver import Receiver, genuine, other_source, wait_for
-from tests.http.test_statuses import last_call
+from tests.http.receiver import SECRET, Receiver, genuine, other_source, wait_for
+from tests.http.test_statuses import last_call, plain
 from tests.support.dns import DnsServer
 from tests.support.signing import dkim_text, signing_key
 
@@ -105,9 +104,7 @@ def test_what_means_the_same_is_stored_byte_for_byte(receiver: Receiver, name: s
     change, covered = GENUINE[name]
     answer = receiver.send(change(genuine(BODY, covered=covered)))
     assert answer.status == 200, last_call(receiver)
-    number = int(answer.body.split()[1])
-    [(blob, at)] = receiver.rows(f"SELECT call, received_at FROM events WHERE id = {number}")
-    assert unpack_call(blob, "shop", at).request.body == BODY
+    assert receiver.call(answer).body == BODY
 
 
 def test_a_content_length_that_says_more_is_never_a_call(receiver: Receiver) -> None:
@@ -257,3 +254,26 @@ def test_nothing_but_verification_files_is_ever_served(receiver: Receiver) -> No
         assert len(answer.body) < 30, path
     assert receiver.get("/smtpeter-there.txt?from=copernica").body == "the proof"
     assert receiver.send(b"GET /in/smtpeter-there.txt HTTP/1.0\r\n\r\n").status == 200
+
+
+def test_each_limit_of_a_body_has_its_option_and_its_line_in_the_log(tmp_path: Path) -> None:
+    """Genuine calls over a limit are stored as not understood, and the log names the limit; the unsigned get 400."""
+    options = "max_keys = 100\nmax_key_bytes = 64\nmax_depth = 4"
+    over = {
+        "form: more than 100 pairs": b"&".join(b"a%d=1" % number for number in range(101)),
+        "form: a key longer than 64 bytes": b"type=update&" + b"a" * 65 + b"=1",
+        "form: brackets nested deeper than 4": b"type=update&a[1][2][3][4][5]=1",
+    }
+    with Receiver(tmp_path, options=options) as receiver:
+        for detail, body in over.items():
+            assert receiver.post(body).status == 200
+            assert (last_call(receiver)["type"], last_call(receiver)["detail"]) == ("not understood", detail)
+            assert receiver.send(plain(f"/in/private/{SECRET}", body)).status == 400
+            assert (last_call(receiver)["reason"], last_call(receiver)["detail"]) == ("content", detail)
+        assert (
+            receiver.post(
+                b"type=update&profile=1&database=1&" + b"&".join(b"a%d=1" % number for number in range(90))
+            ).status
+            == 200
+        )
+        assert last_call(receiver)["type"] == "update"

@@ -34,6 +34,9 @@ OBJECTS = {
         match=frozenset({"title", "copernica_id"}),
         relations={"contact": "contact"},
     ),
+    "order": ObjectFacts(
+        relations={"contact": "contact", "company": "company"}, needs_link=frozenset({"contact", "company"})
+    ),
 }
 
 

@@ -1,6 +1,7 @@
 """The commands around mapping files: check, test, preview, init, draft-mapping, schema."""
 
 import json
+import socket
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -27,7 +28,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def invoke(command, *arguments, stdin=None, bench=None):
-    return CliRunner().invoke(command, [str(one) for one in arguments], input=stdin, obj=bench)
+    names = ["-h", "--help"]  # as `connector` has them: a command keeps the first that it hears of
+    return CliRunner().invoke(command, [str(one) for one in arguments], input=stdin, obj=bench, help_option_names=names)
 
 
 class FakeBench(Workbench):
@@ -236,6 +238,21 @@ def test_preview_shows_events_of_the_outbox_and_the_requests_they_would_make(hou
     assert [line.split(":")[0] for line in newest.splitlines() if line.startswith("event")] == ["event 3", "event 1"]
     nothing = invoke(preview, readers, "--event", 9, bench=bench)
     assert (nothing.exit_code, nothing.stderr) == (1, "There is no such event in the outbox.\n")
+
+
+def test_preview_uses_no_network(house, monkeypatch):
+    """With a configuration it shows the requests that it would make, and makes none; no secret is read."""
+
+    def used(*_):
+        raise AssertionError("the network was used")
+
+    monkeypatch.setattr(socket.socket, "connect", used)
+    monkeypatch.setattr(socket, "getaddrinfo", used)
+    monkeypatch.delenv("TOKEN", raising=False)
+    readers = house / "mappings" / "readers.yaml"
+    found = invoke(preview, readers, "--config", house / "config.toml", stdin=BODY)
+    assert found.exit_code == 0, found.output
+    assert "  requests it would begin with:\n    " in found.stdout
 
 
 def test_preview_says_why_nothing_would_be_sent(house):

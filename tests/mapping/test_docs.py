@@ -10,10 +10,12 @@ import pytest
 from connector.config.model import Config, Destination
 from connector.crm.presets.facts import facts_of
 from connector.files.document import parse
+from connector.mapping import model as model_module
 from connector.mapping.examples import run
 from connector.mapping.expression import Kind, compile_expression
 from connector.mapping.load import examine
-from connector.mapping.reference import filled_in, tables
+from connector.mapping.model import Section
+from connector.mapping.reference import documented, filled_in, tables
 from tests.mapping.crm import crm_objects
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -56,6 +58,19 @@ def test_every_example_in_the_docs_is_a_file_that_passes(tmp_path, block):
     for group in examined.examples:
         for number, example in enumerate(group.examples, 1):
             assert run(examined.mappings.mappings[name], example, number).differences == ()
+
+
+def test_the_reference_has_a_table_for_every_part_of_a_file():
+    """Each section of the model is a table of the reference, but those that have one form only and are shown by it."""
+    shown = {"OnDelete", "Otherwise", "Table", "Example", "DefaultTo", "DefaultFrom"}
+    sections = {
+        name: model
+        for name, model in vars(model_module).items()
+        if isinstance(model, type) and issubclass(model, Section)
+    }
+    assert set(sections) - shown - {"Section"} == {model.__name__ for model in documented().values()}
+    for model in documented().values():
+        assert all(field.description for name, field in model.model_fields.items()), model
 
 
 def test_the_tables_of_the_reference_are_current():

@@ -8,11 +8,14 @@ import pytest
 
 from connector.config.model import Config, Destination
 from connector.crm.presets.facts import facts_of
+from connector.domain.change import Verb
+from connector.domain.event import EventType
 from connector.mapping.examples import run
-from connector.mapping.load import ENDINGS, examine
+from connector.mapping.load import ENDINGS, examine, load_mappings
 from connector.mapping.model import MappingFile, Value
 from connector.mapping.schema import mapping_schema
 from tests.mapping.crm import crm_objects
+from tests.mapping.events import profile
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "mappings"
@@ -32,6 +35,21 @@ def test_every_example_in_the_sample_mappings_holds():
         assert len(group.examples) >= 2, group.file
         for number, example in enumerate(group.examples, 1):
             assert run(examined.mappings.mappings[group.mapping], example, number).differences == ()
+
+
+def test_the_variant_in_a_comment_is_right_too(tmp_path):
+    """For databases whose unsubscribe deletes the profile: as the comment says, and the delete ends the subscription."""
+    text = (FOLDER / "subscriptions.yaml").read_text()
+    variant = "".join(re.findall(r"^#   (.*\n)", text, re.MULTILINE))
+    assert variant.startswith("on_delete:")
+    text, _, _ = text.partition("\nexamples:")
+    text = re.sub(
+        r"^otherwise:\n(?:[ #].*\n)*|^(?:when|otherwise): .*\n|^on_delete: .*\n", "", text, flags=re.MULTILINE
+    )
+    (tmp_path / "variant.yaml").write_text(f"{text}\n{variant}")
+    mapping = load_mappings(tmp_path, crm_objects=crm_objects).mappings["subscriptions"]
+    found = mapping.translate(profile(kind=EventType.DELETE, database=mapping.origin.scope), linked=True, last=None)
+    assert (found.verb, found.fields["optin"], "custom_ended" in found.fields) == (Verb.UPDATE, False, True)
 
 
 def test_every_sample_file_names_the_schema_and_explains_itself():

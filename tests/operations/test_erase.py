@@ -372,3 +372,19 @@ def test_not_understood_calls_of_nobody_stay(world):
     assert world.desk.show(other) is not None
     request = world.desk.show(other).request
     assert isinstance(decode(VerifiedRequest(request, None, None), SOURCE), NotUnderstood)
+
+
+def test_s22_an_erasure_gives_the_crm_the_time_to_finish_what_it_may_still_be_doing(tmp_path):
+    """An update whose answer is missing may still arrive: the erasure goes after it, not before."""
+    world = World(SimpleMapping(), path=tmp_path / "o.db")
+    world.call("create", 7, email=ADDRESS, name="Jan")
+    world.settle()
+    world.crm.lag = 5_000
+    world.crm.faults = [lost_reply]
+    world.call("update", 7, at=1, email=ADDRESS, name="Piet")
+    world.settle()
+    erase(world, record=profile(7))
+    world.settle()
+    assert len(world.contacts()) == 1
+    world.wait(60_000)
+    assert world.contacts() == []

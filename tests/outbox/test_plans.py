@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from bench import bulk, seed
-from connector.domain.clock import MINUTE
 from connector.domain.accepted import Accepted
+from connector.domain.clock import MINUTE
 from connector.domain.delivery import DeliveryState
 from connector.outbox.port import Keep, LinkChange, Settlement, Take
 from connector.outbox.sqlite.queue import SqliteQueue

@@ -1,5 +1,6 @@
 """Calls that came while DNS was silent: kept, and judged when it speaks (S32)."""
 
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -182,6 +183,17 @@ def test_no_room_for_more_of_them_is_503_while_proven_calls_are_stored(tmp_path:
     assert statuses == [202, 202, 503]
     world.keys.speak()
     assert world.door.take(signed(world, "proven")).status == 200
+    world.committer.stop()
+
+
+def test_the_bytes_of_unproven_calls_are_bounded_too(tmp_path: Path) -> None:
+    """However few they are: what is over the limit is told to come again, and what lies there stays under it."""
+    world = World(tmp_path, room=Room(free_bytes=0, unproven_bytes=20_000))
+    statuses = [world.door.take(signed(world, f"n{number}", body=os.urandom(4000))).status for number in range(6)]
+    assert statuses == sorted(statuses)
+    assert (statuses[0], statuses[-1]) == (202, 503)
+    [(kept,)] = world.rows("SELECT sum(size) FROM unproven")
+    assert 12_000 < kept <= 20_000
     world.committer.stop()
 
 

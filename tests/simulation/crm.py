@@ -12,7 +12,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 from connector.crm.port import Limits, Write
-from connector.domain.change import MatchKey, WhenGone, Verb
+from connector.domain.change import MatchKey, Verb, WhenGone
 from connector.domain.outcome import Outcome, OutcomeKind, Scope
 
 if TYPE_CHECKING:

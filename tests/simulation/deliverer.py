@@ -60,8 +60,9 @@ class SimPool:
         )
 
     def finished(self) -> Sequence[Finished]:
-        self.handed, self.results = self.results, []
-        return self.handed
+        results, self.results = self.results, []
+        self.handed = (*self.handed, *results)
+        return results
 
     def wait(self, timeout: int) -> None:
         raise NotImplementedError
@@ -86,6 +87,7 @@ class Deliverer:
         self.pool: SimPool
         self.queue: SimQueue
         self.is_turning = False
+        self.wakes_soon = False  # it was stopped in the middle of a turn, and what came in meanwhile waits
         self._wake_at: int | None = None
         self._on_wake: list[Callable[[], None]] = []
         self._trouble = 0
@@ -98,7 +100,7 @@ class Deliverer:
         world = self.world
         self.generation += 1
         self.state, self.stopping, self._wake_at, self._trouble = "up", False, None, 0
-        self._on_wake = []
+        self._on_wake, self.wakes_soon = [], False
         self.queue = SimQueue(world, world.db, world.next_owner())
         self.pool = SimPool(self)
         self.engine = Engine(
@@ -135,11 +137,13 @@ class Deliverer:
         """End at once, whatever it was doing; what has left for the CRM is on its way all the same."""
         self.world.kernel.note(f"{self.name} dies: {why}")
         self.world.watch.on_death(
-            self.queue._owners.number, [run.job for run in self.pool.runs], [f.job for f in (*self.pool.results, *self.pool.handed)]
+            self.queue._owners.number,
+            [run.job for run in self.pool.runs],
+            [f.job for f in (*self.pool.results, *self.pool.handed)],
         )
         self.generation += 1
         self.state = "down"
-        self._on_wake = []
+        self._on_wake, self.wakes_soon = [], False
         self.world.gone_owners.add(self.queue._owners.number)
         delay = self.chance.choice((50, 2_000, 20_000, 90_000)) if restart is None else restart
         self.world.kernel.after(delay, self.start)
@@ -172,9 +176,9 @@ class Deliverer:
         self.world.kernel.after(duration, lambda: self.wake(generation))
 
     def wake(self, generation: int | None = None) -> None:
-        if self.state != "stopped" or generation not in (None, self.generation):
+        if (self.state != "stopped" and not self.wakes_soon) or generation not in (None, self.generation):
             return
-        self.state = "up"
+        self.state, self.wakes_soon = "up", False
         self.world.kernel.note(f"{self.name} wakes")
         todo, self._on_wake = self._on_wake, []
         for what in todo:
@@ -211,7 +215,8 @@ class Deliverer:
 
     def turn(self) -> None:
         if self.state != "up" or self.is_turning:
-            self.when_awake(lambda: self.poke(1)) if self.state == "stopped" else None
+            if self.state == "stopped":
+                self.when_awake(lambda: self.poke(1))
             return
         generation = self.generation
         self.is_turning = True
@@ -223,7 +228,8 @@ class Deliverer:
                     return
                 worked = self.engine.turn()
         except Crash as crash:
-            self.die(str(crash))
+            if generation == self.generation:
+                self.die(str(crash))
             return
         except OutboxError as error:
             self._trouble = min(max(200, self._trouble * 2), 30_000)
@@ -251,16 +257,19 @@ class Deliverer:
         if due is not None:
             spans.append(due - now)
         spans += [until - now for (until,) in conn.execute("SELECT until FROM pauses WHERE until > ?", (now,))]
-        spans += [until + 1 - elapsed for (until,) in conn.execute("SELECT lease_until FROM deliveries WHERE state = 1")]
+        spans += [
+            until + 1 - elapsed for (until,) in conn.execute("SELECT lease_until FROM deliveries WHERE state = 1")
+        ]
         return max(100 if self.pool.busy else 5, min(spans))  # a job that ends wakes us
 
     # ── jobs ──
 
     def flow(self, job: Job) -> Generator[Request, Reply, Sequence[Outcome]]:
         gate = JobGate(job, self.clock, self.engine.limiters[job.destination], lambda: self.stopping, _no_sleep)
-        outcomes = []
+        outcomes: list[Outcome] = []
         for leased in job.leased:
-            outcomes.append((yield from Bring(leased, gate).run()))
+            outcome = yield from Bring(leased, gate).run()
+            outcomes.append(outcome)
         return outcomes
 
     def deliver(self, generation: int, run: JobRun, reply: Reply | None) -> None:

@@ -12,7 +12,7 @@ T0 = 1_800_000_000_000  # the true time when a world begins, in milliseconds
 BOOT = 1_000_000  # what the clock that counts suspension says then
 
 
-class Divergence(AssertionError):
+class DivergenceError(AssertionError):
     """A promise was broken. The text says which, and where."""
 
 

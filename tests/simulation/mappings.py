@@ -59,7 +59,7 @@ STAGES = ("first", "a field added", "a mapping added", "renamed", "a mapping rem
 
 
 def customers_name(stage: int) -> str:
-    return "clients" if stage >= 3 else "customers"  # noqa: PLR2004
+    return "clients" if stage >= 3 else "customers"
 
 
 @functools.cache

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from connector.domain.delivery import DeliveryState
 from tests.simulation.calls import Call
 from tests.simulation.crm import Row
-from tests.simulation.kernel import Divergence
+from tests.simulation.kernel import DivergenceError
 from tests.simulation.mappings import STAGES, customers_name
 
 if TYPE_CHECKING:
@@ -78,10 +78,10 @@ class Model:
         kept = {row[0] for row in world.db.conn.execute("SELECT id FROM events")}
         lost = sorted(set(world.events) - kept)
         if lost and world.weather.keep is None:
-            raise Divergence(f"lost: events {lost} were answered 2xx, and are not there")
+            raise DivergenceError(f"lost: events {lost} were answered 2xx, and are not there")
         states = "SELECT e.id FROM events e WHERE e.state = 0"
         if new := world.db.conn.execute(states).fetchall():
-            raise Divergence(f"lost: events {new} were never looked at")
+            raise DivergenceError(f"lost: events {new} were never looked at")
         names = [*world.mappings_in_force()]
         marks = ",".join("?" * len(names))
         stuck = world.db.conn.execute(
@@ -91,9 +91,11 @@ class Model:
         ).fetchall()
         if stuck:
             now = world.kernel.clock.now()
-            raise Divergence(f"stuck: (event, mapping, state, due, reason) {stuck}, it is {now}, pauses: {world.db_pauses()}")
+            raise DivergenceError(
+                f"stuck: (event, mapping, state, due, reason) {stuck}, it is {now}, pauses: {world.db_pauses()}"
+            )
         if locks := world.db.conn.execute("SELECT delivery FROM locks WHERE delivery IS NOT NULL").fetchall():
-            raise Divergence(f"locks are left: {locks}")
+            raise DivergenceError(f"locks are left: {locks}")
 
     def _compare(self, mapping: str, obj: str, event: int, call: Call) -> None:
         state = self._state(event, mapping)
@@ -113,24 +115,24 @@ class Model:
             case (DeliveryState.DELIVERED | DeliveryState.UNCHANGED, _):
                 self._delivered(place, mapping, obj, call, want, event)
             case (other, reason):
-                raise Divergence(f"{place} ends as {other.word} ({reason})")
+                raise DivergenceError(f"{place} ends as {other.word} ({reason})")
 
     def _skipped(self, place: str, obj: str, call: Call, want: dict[str, Any] | None, reason: str) -> None:
         watch = self.world.watch
         by_person = (obj, call.record) in watch.deleted_by_person
         if "person deleted" in reason or "no longer there" in reason:
             if not by_person and not (call.id in SHARED and obj == "contacts"):
-                raise Divergence(f"{place} is skipped ({reason}), and nobody deleted anything")
+                raise DivergenceError(f"{place} is skipped ({reason}), and nobody deleted anything")
         elif want is None:
             if own := self._own(obj, call):
                 shares = call.id in SHARED and obj == "contacts"
                 made = [row for row in own if row.maker == call.record]
                 if made and not shares and not by_person:
-                    raise Divergence(f"{place} is skipped ({reason}), and its {obj} {[r.id for r in own]} stays")
+                    raise DivergenceError(f"{place} is skipped ({reason}), and its {obj} {[r.id for r in own]} stays")
         elif "email" in want and want["email"] == "":
             pass  # nothing to recognise it by
         else:
-            raise Divergence(f"{place} is skipped: {reason}")
+            raise DivergenceError(f"{place} is skipped: {reason}")
 
     def _own(self, obj: str, call: Call) -> list[Row]:
         """The CRM's records of that Copernica record. One more that was made too late is nobody's to know of (S21)."""
@@ -146,7 +148,7 @@ class Model:
         by_person = (obj, call.record) in self.world.watch.deleted_by_person
         if want is None:
             if own and not shares:
-                raise Divergence(f"{place} is a delete, and {obj} {[row.id for row in own]} stays")
+                raise DivergenceError(f"{place} is a delete, and {obj} {[row.id for row in own]} stays")
             return
         if shares:
             self._shared(place, call, by_person=by_person)
@@ -156,10 +158,10 @@ class Model:
             self.world.kernel.counts["a colleague's record was adopted beside our own"] += 1
             return
         if len(own) > 1:
-            raise Divergence(f"{place}: {len(own)} {obj} in the CRM: {[row.id for row in own]}")
+            raise DivergenceError(f"{place}: {len(own)} {obj} in the CRM: {[row.id for row in own]}")
         if not own:
             if not by_person:
-                raise Divergence(f"{place} is delivered, and not in the CRM")
+                raise DivergenceError(f"{place} is delivered, and not in the CRM")
             return
         row = own[0]
         for name, value in want.items():
@@ -172,7 +174,7 @@ class Model:
                 continue  # the field was added to the mapping later
             if value == "" and mapping == "clients":
                 continue  # what the mapping filled under its old name counts as filled by others (S9, S17)
-            raise Divergence(f"{place}: {obj} {row.id} has {name} = {found!r}, and should have {value!r}")
+            raise DivergenceError(f"{place}: {obj} {row.id} has {name} = {found!r}, and should have {value!r}")
         if obj == "deals":
             self._associated(place, call, row)
 
@@ -183,13 +185,17 @@ class Model:
         row = None if crm_id is None else world.store.get("contacts", crm_id)
         if row is None:
             if not by_person:
-                raise Divergence(f"{place} is delivered, and its contact {crm_id} is gone")
+                raise DivergenceError(f"{place} is delivered, and its contact {crm_id} is gone")
             return
-        others = [world.events[self.newest[f"profile/1/{i}"][1]] for i in sorted(SHARED) if f"profile/1/{i}" in self.newest]
+        others = [
+            world.events[self.newest[f"profile/1/{i}"][1]] for i in sorted(SHARED) if f"profile/1/{i}" in self.newest
+        ]
         for name in ("firstname", "pid"):
             alive = [w[name] for one in others if (w := wanted("contacts", one)) is not None]
             if row.fields.get(name) not in alive and row.writers.get(name) != "person" and not self._is_excused(others):
-                raise Divergence(f"{place}: shared contact {row.id} has {name} = {row.fields.get(name)!r}, not of {alive}")
+                raise DivergenceError(
+                    f"{place}: shared contact {row.id} has {name} = {row.fields.get(name)!r}, not of {alive}"
+                )
 
     def _is_excused(self, calls: list[Call]) -> bool:
         mapping = customers_name(self.world.stage)
@@ -209,16 +215,16 @@ class Model:
         if state is None or state[0] not in _FINE or self.world.store.get("contacts", contact) is None:
             return
         if contact not in row.links:
-            raise Divergence(f"{place}: deal {row.id} is not linked with contact {contact} of {parent}")
+            raise DivergenceError(f"{place}: deal {row.id} is not linked with contact {contact} of {parent}")
 
     def _click(self, event: int) -> None:
         state = self._state(event, "clicks")
         if state is None:
             return  # the same happening came before, by another webhook
         if state[0] is DeliveryState.SUPERSEDED:
-            raise Divergence(f"S2: click {event} was superseded")
+            raise DivergenceError(f"S2: click {event} was superseded")
         if state[0] is DeliveryState.DELIVERED and self.world.watch.each[self.world.events[event].happening] == 0:
-            raise Divergence(f"click {event} counts as delivered, and never reached the CRM")
+            raise DivergenceError(f"click {event} counts as delivered, and never reached the CRM")
 
 
-assert len(STAGES) == 5  # noqa: PLR2004 - the comparison knows their meaning
+assert len(STAGES) == 5

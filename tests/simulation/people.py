@@ -122,7 +122,9 @@ class Operator:
 
     def act(self) -> None:
         chance, world = self.chance, self.world
-        what = chance.choice(("replay", "replay", "exact", "again", "hold", "hold", "release", "discard", "pause", "resume"))
+        what = chance.choice(
+            ("replay", "replay", "exact", "again", "hold", "hold", "release", "discard", "pause", "resume")
+        )
         wanted = self._wanted(what)
         now = world.kernel.clock.now()
         desk = world.desk
@@ -163,7 +165,7 @@ class Operator:
         if chance.random() < 0.3 and world.events:
             return Filter(ids=(chance.choice(sorted(world.events)),))
         if what in ("replay", "discard") and chance.random() < 0.5:
-            return Filter(states=("dead",) if what == "replay" else ("held",))
+            return Filter(states=("dead",) if what == "replay" or chance.random() < 0.5 else ("held",))
         return Filter(record=record)
 
 
@@ -179,7 +181,7 @@ class Colleagues:
         for i in range(1, self.world.weather.profiles + 1):
             if self.chance.random() < 0.15:
                 fields = {"email": f"p{i}@x.nl", "firstname": "Old", "city": self.chance.choice(("Veere", "Zierikzee"))}
-                self.world.store.create("contacts", fields, -10**9, "person")
+                self.world.store.create("contacts", fields, -(10**9), "person")
 
     def act(self) -> None:
         world, chance = self.world, self.chance
@@ -198,6 +200,8 @@ class Colleagues:
             world.watch.on_person_deletes(obj, row)
         elif rows:
             row = chance.choice(rows)
-            name = {"contacts": chance.choice(("city", "note", "phone", "firstname")), "deals": "title"}.get(obj, "note")
+            name = {"contacts": chance.choice(("city", "note", "phone", "firstname")), "deals": "title"}.get(
+                obj, "note"
+            )
             world.store.put(row, {name: f"edit{chance.randint(1, 99)}"}, now, "person")
             world.kernel.fault("a person edits", f"{obj} {row.id} {name}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from tests.simulation.kernel import Divergence
+from tests.simulation.kernel import DivergenceError
+from tests.simulation.store import TRANSITIONS
 from tests.simulation.world import World
 
 FAULTS = (
@@ -18,20 +19,9 @@ FAULTS = (
     "request: 403 for an object", "request: 422", "request: 5xx", "request: 5xx, yet done", "request: lost reply",
     "request: lost request", "request: slow commit", "request: slow reply", "request: throttle",
     "request: unreachable", "restart: a field added", "restart: a mapping added", "restart: a mapping removed",
-    "restart: renamed", "stopped between gate and request", "two webhooks", "write to a full disk",
+    "restart: renamed", "stopped between gate and request", "stopped in the middle of a step", "two webhooks", "write to a full disk",
 )  # fmt: skip
 """Every kind of fault; one that never occurs in a few hundred seeds is a defect of the simulation."""
-
-TRANSITIONS = (
-    "- > pending", "- > superseded", "- > held",
-    "pending > leased", "pending > unchanged", "pending > skipped", "pending > held", "pending > superseded",
-    "pending > discarded",
-    "leased > delivered", "leased > skipped", "leased > dead", "leased > pending", "leased > superseded",
-    "held > pending", "held > superseded", "held > discarded",
-    "dead > pending", "dead > superseded", "dead > discarded",
-    "delivered > pending", "unchanged > pending", "skipped > pending", "superseded > pending", "discarded > pending",
-)  # fmt: skip
-"""Every transition of a delivery that docs/architecture.md names."""
 
 
 @dataclass(slots=True)
@@ -82,10 +72,10 @@ def run_seed(seed: int, totals: Totals | None = None, *, keep_trace: bool = Fals
     divergence = ""
     try:
         world.run()
-    except Divergence as broken:
+    except DivergenceError as broken:
         divergence = str(broken)
         world.kernel.note(f"DIVERGENCE {divergence}")
-    except Exception as error:  # noqa: BLE001 - an error of the product's is a broken promise as well
+    except Exception as error:
         divergence = f"{type(error).__name__}: {error}"
         world.kernel.note(f"DIVERGENCE {divergence}")
     finally:

@@ -8,19 +8,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from connector.domain.accepted import Hasher
 from connector.domain.delivery import DeliveryState
-from connector.outbox.sqlite.database import Database, Room
-from connector.outbox.sqlite.lock import NoLock
+from connector.outbox.port import Settled
+from connector.outbox.sqlite.database import Database
 from connector.outbox.sqlite.owner import OWNER_SHIFT
 from connector.outbox.sqlite.queue import SqliteQueue
+from tests.simulation.kernel import DivergenceError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from connector.outbox.port import Settled, Settlement
+    from connector.outbox.port import Settlement
     from tests.simulation.world import World
 
+TRANSITIONS = (
+    "- > pending", "- > superseded", "- > held",
+    "pending > leased", "pending > unchanged", "pending > skipped", "pending > held", "pending > superseded",
+    "pending > discarded",
+    "leased > delivered", "leased > skipped", "leased > dead", "leased > pending", "leased > superseded",
+    "held > pending", "held > superseded", "held > discarded",
+    "dead > pending", "dead > superseded", "dead > discarded",
+    "delivered > pending", "unchanged > pending", "skipped > pending", "superseded > pending", "discarded > pending",
+)  # fmt: skip
+"""Every transition of a delivery that docs/architecture.md names."""
+_LEASED = """SELECT d.id, n.name, r.key, d.event FROM deliveries d JOIN names n ON n.id = d.mapping
+             JOIN records r ON r.id = d.record WHERE d.state = 1"""
+_HELD = "SELECT lease FROM deliveries WHERE id = ? AND state = 1"
 _KEY = b"simulated outbox: always one key"
 
 
@@ -36,16 +49,7 @@ class SimDatabase(Database):
     """A copy of the template; `write` is where the world puts its faults."""
 
     def __init__(self, world: World) -> None:
-        self.path = None
-        self.room = Room()
-        self.busy_timeout = 0.0
-        self._lock = NoLock()
-        self._names = {}
-        self._words = {}
-        self.conn = sqlite3.connect(":memory:", isolation_level=None, cached_statements=256)
-        self.conn.deserialize(template())
-        self.conn.execute("PRAGMA temp_store = MEMORY")
-        self.hasher = Hasher(_KEY)
+        super().__init__(None, busy_timeout=0.0)
         self._world = world
         self._moved: list[str] = []
         self.conn.create_function("moved", 2, self._remember)
@@ -56,6 +60,11 @@ class SimDatabase(Database):
             "CREATE TEMP TRIGGER went AFTER UPDATE OF state ON main.deliveries WHEN old.state <> new.state"
             " BEGIN SELECT moved(old.state, new.state); END"
         )
+
+    def _connect(self, name: str, *, uri: bool = False) -> sqlite3.Connection:
+        conn = super()._connect(name, uri=uri)
+        conn.deserialize(template())
+        return conn
 
     def _remember(self, old: int | None, new: int) -> None:
         self._moved.append(f"{'-' if old is None else DeliveryState(old).word} > {DeliveryState(new).word}")
@@ -69,6 +78,8 @@ class SimDatabase(Database):
             yield conn
             self._world.before_commit()
         for move in self._moved:
+            if move not in TRANSITIONS:
+                raise DivergenceError(f"a delivery goes {move}, which docs/architecture.md does not know")
             self._world.kernel.transitions[move] += 1
         self._world.after_commit()
 
@@ -100,9 +111,21 @@ class SimQueue(SqliteQueue):
         self._owners = SimOwners(world, owner)
         self._world = world
 
+    def recover(self, now: int, elapsed: int, boot_id: str) -> int:
+        leased = self._db.conn.execute(_LEASED).fetchall()
+        ended = super().recover(now, elapsed, boot_id)
+        still = {row[0] for row in self._db.conn.execute(_LEASED)}
+        for delivery, mapping, record, event in leased:
+            if delivery not in still:
+                self._world.watch.on_ended(mapping, record, event)
+        return ended
+
     def settle(self, settlements: Sequence[Settlement], now: int) -> Sequence[Settled]:
+        held = [self._db.conn.execute(_HELD, (one.delivery_id,)).fetchone() for one in settlements]
         settled = super().settle(settlements, now)
-        for one, fate in zip(settlements, settled, strict=True):
+        for one, fate, lease in zip(settlements, settled, held, strict=True):
+            if fate is not Settled.LOST and lease != (one.lease,):
+                raise DivergenceError(f"S21: {one} is settled under a lease that is not its own, but {lease}")
             self._world.watch.on_settled(one, fate)
         self._world.watch.after_settle(settlements)
         return settled

@@ -12,7 +12,7 @@ from connector.outbox.port import Settled, Settlement
 from connector.outbox.sqlite.owner import OWNER_SHIFT
 from tests.simulation.calls import Call
 from tests.simulation.crm import Request, Row
-from tests.simulation.kernel import Divergence
+from tests.simulation.kernel import DivergenceError
 from tests.simulation.model import SHARED, wanted
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _GUARD_LIMIT = 3
 
 
 class Watch:
-    """Raises Divergence where a promise is broken."""
+    """Raises DivergenceError where a promise is broken."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -45,7 +45,7 @@ class Watch:
         self.jumped_at = -1
 
     def diverge(self, what: str) -> None:
-        raise Divergence(what)
+        raise DivergenceError(what)
 
     def call(self, event: int) -> Call:
         if event not in self.world.events:
@@ -74,7 +74,9 @@ class Watch:
         leased = request.leased
         due = leased.attempt.due
         call = self.call(due.call.event_id)
-        row = self.world.db.conn.execute("SELECT state, lease FROM deliveries WHERE id = ?", (due.delivery_id,)).fetchone()
+        row = self.world.db.conn.execute(
+            "SELECT state, lease FROM deliveries WHERE id = ?", (due.delivery_id,)
+        ).fetchone()
         if row is None or row[0] != DeliveryState.LEASED or row[1] != leased.lease:
             self.diverge(f"S21: {request.kind} for event {call.record} leaves without its lease: {row}")
         self.requests[due.delivery_id] += 1
@@ -133,7 +135,9 @@ class Watch:
         place = (call.rank, event)
         newest = self.newest.get(key)
         if newest is not None and place < newest and not late and call.record not in self.exact:
-            self.diverge(f"S3: {request.kind} of event {event} reaches the CRM after event {newest[1]} of {call.record}")
+            self.diverge(
+                f"S3: {request.kind} of event {event} reaches the CRM after event {newest[1]} of {call.record}"
+            )
         if newest is None or place > newest:
             self.newest[key] = place
 
@@ -167,7 +171,9 @@ class Watch:
                 self.diverge(f"S22: a second {obj} is created for {call.record}: {row.id} is there")
             email = request.fields.get("email")
             if email and row.fields.get("email") == email and row.writers["email"] == "us":
-                self.diverge(f"S11: a second {obj} is created with one e-mail address: {row.id} ({row.maker}), {call.record}")
+                self.diverge(
+                    f"S11: a second {obj} is created with one e-mail address: {row.id} ({row.maker}), {call.record}"
+                )
 
     def committed(self, request: Request, crm_id: str) -> None:
         """The CRM has done it."""
@@ -212,6 +218,13 @@ class Watch:
         if any(one.outcome is not None and one.outcome not in _NOT_FINE for one in settlements):
             self.fine_at = self.world.kernel.clock.true
 
+    def on_ended(self, mapping: str, record: str, event: int) -> None:
+        """A lease ended without an answer: what it was for may have been sent, and nobody knows."""
+        self.certain.pop((mapping, record), None)
+        self.doubt(event)
+        if mapping != "clicks":
+            self._may_fill({"deals": "deals", "letters": "letters"}.get(mapping, "contacts"), event)
+
     def on_death(self, owner: int, *jobs: Sequence[Job]) -> None:
         """Whoever dies may have sent, and may have had answers: what it had under way is in doubt."""
         rows = self.world.db.conn.execute(
@@ -220,9 +233,7 @@ class Watch:
             (owner,),
         )
         for mapping, record, event in rows:
-            self.certain.pop((mapping, record), None)
-            if mapping != "clicks":
-                self._may_fill({"deals": "deals", "letters": "letters"}.get(mapping, "contacts"), event)
+            self.on_ended(mapping, record, event)
         for job in (job for some in jobs for job in some):
             for leased in job.leased:
                 self.doubt(leased.attempt.due.call.event_id)

@@ -35,8 +35,12 @@ class Weather:
         self.visible_after = chance.choice((5_000, 30_000))
         self.lag = chance.choice((0, 0, self.visible_after // 2))
         self.strict_guard = chance.random() < 0.3
-        self.keep = Keep(30 * _MINUTE, 300 * 24 * 60 * _MINUTE, 300 * 24 * 60 * _MINUTE) if chance.random() < 0.2 else None
-        self.schedule = Schedule(attempts=4, first=2_000, factor=3, longest=_MINUTE, jitter=0.2, give_up_after=2 * _MINUTE)
+        self.keep = (
+            Keep(30 * _MINUTE, 300 * 24 * 60 * _MINUTE, 300 * 24 * 60 * _MINUTE) if chance.random() < 0.2 else None
+        )
+        self.schedule = Schedule(
+            attempts=4, first=2_000, factor=3, longest=_MINUTE, jitter=0.2, give_up_after=2 * _MINUTE
+        )
         self.storm = chance.choice((2, 10, 40)) * _MINUTE
         self.request_faults = chance.choice((0.0, 0.05, 0.2, 0.4))
         self.crash = chance.choice((0.0, 0.004, 0.02))
@@ -44,6 +48,9 @@ class Weather:
         self.full = chance.choice((0.0, 0.004))
         self.interleave = chance.choice((0.0, 0.1, 0.3))
         self.stop_at_gate = chance.choice((0.0, 0.02)) if self.deliverers > 1 else 0.0
+        if chance.random() < 0.15:  # processes sleep on and on, and wake while others have their leases
+            self.deliverers, self.batch, self.stop_at_gate = 2, 1, 0.2
+            self.request_faults = 0.4
         self.profiles = chance.randint(2, 7)
         self.subprofiles = chance.choice((0, 2, 4))
         self.shared = chance.random() < 0.4

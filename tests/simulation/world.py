@@ -12,7 +12,7 @@ from connector.outbox.sqlite.inbox import PROOF_BYTES, SqliteInbox
 from tests.simulation.calls import Call
 from tests.simulation.crm import REQUEST_TIMEOUT, Answer, Reply, Request, SimCrm, Store
 from tests.simulation.deliverer import Deliverer, JobRun
-from tests.simulation.kernel import Crash, Divergence, Kernel
+from tests.simulation.kernel import Crash, DivergenceError, Kernel
 from tests.simulation.mappings import STAGES, mappings
 from tests.simulation.model import Model
 from tests.simulation.people import Colleagues, Copernica, Operator
@@ -45,6 +45,7 @@ class World:
         self._full_until = 0
         self._extra = 5  # acts of people in the middle of somebody's step
         self._receiver_down_until = 0
+        self._arriving: Call | None = None  # what the receiver is about to store
         self._outages: list[tuple[int, str]] = []
         self.store = Store(self.weather.lag)
         self.crm = SimCrm(self.weather.visible_after, self.weather.batch, Limits(concurrency=self.weather.concurrency))
@@ -81,7 +82,7 @@ class World:
     # ── from the first moment to the last ──
 
     def run(self) -> None:
-        """Raises Divergence when a promise is broken."""
+        """Raises DivergenceError when a promise is broken."""
         self.colleagues.before()
         for one in self.deliverers:
             one.start()
@@ -98,7 +99,7 @@ class World:
     def _run_until(self, until: int) -> None:
         while self.kernel.step(until):
             if self.kernel.steps > _STEPS_AT_MOST:
-                raise Divergence("it does not come to rest")
+                raise DivergenceError("it does not come to rest")
 
     def _plan_storm(self) -> None:
         weather, after, chance = self.weather, self.kernel.after, self.kernel.chance("storm")
@@ -171,6 +172,10 @@ class World:
         self._maybe_crash("inside a transaction")
 
     def after_commit(self) -> None:
+        if self._arriving is not None and self.actors[-1:] == ["receiver"]:
+            event = self._stored_event(self._arriving)
+            if event is not None:
+                self._know(self._arriving, event)
         if self.stormy and self.actors:
             self._maybe_crash("after a commit")
 
@@ -189,8 +194,25 @@ class World:
                 self.operator.act()
             else:
                 self.copernica.act()
+        elif isinstance(self.actors[0], Deliverer) and self.chance.random() < 0.2:
+            self._stop_in_the_middle(self.actors[0])
         elif others:
             self.chance.choice(others).turn()
+
+    def _stop_in_the_middle(self, process: Deliverer) -> None:
+        """SIGSTOP between a decision and its transaction: the world goes on meanwhile."""
+        generation, length = process.generation, self.chance.choice((50, 1_000, 10_000, 90_000))
+        self.kernel.fault("stopped in the middle of a step", f"{process.name} for {length / 1000} s")
+        process.state = "stopped"
+        until = min(self.kernel.clock.true + length, self.weather.storm - 1)
+        while self.kernel.clock.true < until and self.kernel.step(until):
+            pass
+        if generation != process.generation:
+            raise Crash("killed while it was stopped")
+        if process.state == "stopped":
+            self.kernel.after(0, lambda: process.wake(generation))
+            process.state = "up"
+            process.wakes_soon = True
 
     # ── disasters ──
 
@@ -250,30 +272,40 @@ class World:
             self._send_again(call, surely=False)
             return
         new = call.stored(self.kernel.clock.now())
+        was_known = call.proof in self.stored
+        self._arriving = call
         with self.acting("receiver"):
             try:
                 receipt = self.inbox.append([new])[0]
             except OutboxError:
                 self.kernel.fault("call answered 503", call.record)
+                if self._stored_event(call) is not None and not was_known:
+                    raise DivergenceError(f"{call} is refused, and was stored") from None
                 self._send_again(call, surely=False)
                 return
             except Crash:
                 self._receiver_down_until = self.kernel.clock.true + self.chance.randint(100, 5_000)
-                row = self.db.conn.execute("SELECT event FROM proofs WHERE proof = ?", (call.proof[:PROOF_BYTES],)).fetchone()
-                if row is not None:
-                    self._know(call, row[0])
-                    self.kernel.fault("answer to a call lost", f"event {row[0]}")
-                self._send_again(call, surely=row is not None)
+                event = self._stored_event(call)
+                if event is not None:
+                    self._know(call, event)
+                    self.kernel.fault("answer to a call lost", f"event {event}")
+                self._send_again(call, surely=event is not None)
                 return
-        if receipt.duplicate != (call.proof in self.stored):
-            raise Divergence(f"S31: {call} is {'' if receipt.duplicate else 'not '}taken for a duplicate")
+        if receipt.duplicate != was_known:
+            raise DivergenceError(f"S31: {call} is {'' if receipt.duplicate else 'not '}taken for a duplicate")
         self._know(call, receipt.event_id)
         self.poke()
 
+    def _stored_event(self, call: Call) -> int | None:
+        row = self.db.conn.execute("SELECT event FROM proofs WHERE proof = ?", (call.proof[:PROOF_BYTES],)).fetchone()
+        return None if row is None else int(row[0])
+
     def _know(self, call: Call, event: int) -> None:
+        if self.stored.get(call.proof) == event:
+            return
         known = self.events.setdefault(event, call)
         if known.proof != call.proof:
-            raise Divergence(f"S31: the receipt of {call} names event {event}, which is {known}")
+            raise DivergenceError(f"S31: the receipt of {call} names event {event}, which is {known}")
         self.stored[call.proof] = event
         self.kernel.note(f"call {event}: {call.type} {call.record} second {call.second} {call.fields or call.message}")
 
@@ -289,7 +321,7 @@ class World:
         generation = process.generation
         if self.stormy and self.chance.random() < self.weather.stop_at_gate:
             self.kernel.faults["stopped between gate and request"] += 1
-            process.suspend(self.chance.choice((10_000, 90_000, 600_000)))
+            process.suspend(self.chance.choice((10_000, self.chance.randint(60_000, 90_000), 600_000)))
             process.when_awake(lambda: self._travel(process, generation, run, request))
         else:
             self._travel(process, generation, run, request)

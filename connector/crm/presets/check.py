@@ -95,6 +95,7 @@ class _Checker:
             yield from self._step(object_.upsert, (*at, "upsert"), known | {*_KEY, "fields"})
         yield from self._whole(object_, at)
         yield from self._links(object_, at, known)
+        yield from self._needs(object_, at)
         yield from self._shapes(object_, at)
         for kind, extra in (("update", {"id"}), ("upsert", set(_KEY)), ("erase", {"id"})):
             batch = getattr(object_.batch, kind)
@@ -136,6 +137,16 @@ class _Checker:
         for path, shape in object_.shapes.items():
             yield from self._template(shape.value, (*at, "shapes", path, "value"), {"value", "name"})
             yield from self._template(shape.empty, (*at, "shapes", path, "empty"), {"name"})
+
+    def _needs(self, object_: Object, at: KeyPath) -> Iterator[Problem]:
+        for index, name in enumerate(object_.needs_link):
+            here = (*at, "needs_link", index)
+            if name not in object_.links:
+                yield self._error(here, f"there is no link {name!r}; there are: {', '.join(object_.links) or 'none'}")
+            elif object_.links[name].field is None:
+                yield self._error(here, "this link is made after the record: it cannot be what a new one needs")
+        if object_.needs_link and (object_.upsert or object_.batch.upsert):
+            yield self._error((*at, "needs_link"), "an upsert cannot tell whether it makes a record: leave it out")
 
     def _links(self, object_: Object, at: KeyPath, known: set[str]) -> Iterator[Problem]:
         for name, link in object_.links.items():

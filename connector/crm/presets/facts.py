@@ -46,5 +46,6 @@ def object_facts(told: Object) -> ObjectFacts:
         required=frozenset(name for name, facts in told.fields.items() if facts.required),
         relations={relation: link.object for relation, link in told.links.items()},
         match=_match(told),
+        needs_link=frozenset(told.needs_link),
         removals=frozenset(word for word in ("erase", "archive", "anonymise") if getattr(told, word)),
     )

@@ -201,6 +201,9 @@ class Object(Section):
     archive: tuple[Step, ...] = Field((), description="put it out of sight")
     anonymise: tuple[Step, ...] = Field((), description="take the person out of it")
     links: dict[str, Link] = Field(default_factory=dict, description="relations to other records")
+    needs_link: tuple[str, ...] = Field(
+        (), description="a new record has to have one of these links: before there is one, it is not made"
+    )
     batch: Batches = Field(default_factory=Batches, description="several at once")
     examine: tuple[Examine, ...] = Field((), description="what `doctor` asks for this object")
     visible_after: Seconds = Field(0, description="seconds before a search surely shows what was created")

@@ -180,6 +180,10 @@ class Flow:
         object_, write = self._object, self._write
         if not object_.create:
             return self._end(OutcomeKind.PERMANENT, f"the preset cannot create {object_.name} apart from an upsert")
+        if not object_.may_create({each.relation for each in write.associations} - set(self._unassociated)):
+            needs = " or a ".join(object_.model.needs_link)
+            reason = f"a new {object_.name} has to be linked with a {needs}, and there is none yet: sent when there is"
+            return self._end(OutcomeKind.ABSENT, reason)
         body = object_.body({**write.full, **write.create_only}, self._links_in_write())
         reply = self._steps(object_.create, {"fields": body})
         if reply.kind is Kind.LINK_GONE and self._drop_links():

@@ -1,6 +1,6 @@
 """An object of a preset, compiled: its steps by what they are for."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from connector.crm.port import Association
@@ -93,6 +93,11 @@ class CompiledObject:
             if link is not None and link.field is not None:
                 found[link.field] = link.value({**self.fixed, "link.id": association.crm_id})
         return template.nest(found)
+
+    def may_create(self, relations: Collection[str]) -> bool:
+        """Whether a new record may be made that has these links."""
+        needs = self.model.needs_link
+        return not needs or any(relation in needs for relation in relations)
 
     def body(self, fields: Mapping[str, JsonValue], links: Mapping[str, Any]) -> dict[str, Any]:
         """Return fields and links as they go into a body."""

@@ -37,7 +37,8 @@ class _Planner:
                 yield upsert
                 return
             yield from self._finds()
-            if write.verb is Verb.UPSERT and object_.create:
+            relations = [association.relation for association in write.associations]
+            if write.verb is Verb.UPSERT and object_.create and object_.may_create(relations):
                 fields = object_.body({**write.full, **write.create_only}, self._links)
                 yield self._shown(object_.create[0], {"fields": fields}, "create it if nothing is found")
         yield from self._writes("by its ID" if write.crm_id else "what is found")

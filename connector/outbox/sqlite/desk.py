@@ -63,7 +63,7 @@ class SqliteDesk:
             source, received_at, blob, record = conn.execute(
                 "SELECT source, received_at, call, record FROM events WHERE id = ?", (event_id,)
             ).fetchone()
-            call = unpack_call(blob, self._db.word(source), received_at)
+            call = unpack_call(blob, self._db.word(source), received_at, dictionary=self._db.dictionary)
             attempts = conn.execute(
                 "SELECT a.at, a.delivery, a.outcome, a.status, a.requests, a.took, a.reason, a.version FROM attempts a"
                 " JOIN deliveries d ON d.id = a.delivery WHERE d.event = ? ORDER BY a.id",

@@ -104,7 +104,7 @@ class SqliteEraser:
             done.deletes = len(replaced)
             # A call that was proven meanwhile is an event now, under its old number.
             removed = self._delete_events([*events, *unproven], but=set(replaced))
-            self._forget(records, replaced)
+            self._forget(records, replaced, orders)
             for record, order in orders.items():
                 self._order(record, order, source, now, done)
             for key in found.records:
@@ -240,15 +240,27 @@ class SqliteEraser:
 
     # ── what is known about the records ─────────────────────────────────────────────────────────────────────────────
 
-    def _forget(self, records: dict[int, str], kept: dict[int, int]) -> None:
+    def _forget(
+        self,
+        records: dict[int, str],
+        kept: dict[int, int],
+        orders: dict[int, dict[tuple[str, str, str], Sequence[str]]],
+    ) -> None:
+        """Links stay for as long as they are needed to act on them, with what is in doubt about them."""
         conn = self._db.conn
         waiting = set(kept.values())
         for record in records:
             conn.execute("DELETE FROM accepted WHERE link IN (SELECT id FROM links WHERE record = ?)", (record,))
             conn.execute("DELETE FROM orphans WHERE record = ? OR parent = ?", (record, record))
             conn.execute("DELETE FROM lines WHERE record = ?", (record,))
-            if record not in waiting:
-                conn.execute("DELETE FROM links WHERE record = ?", (record,))
+            needed = {(destination, obj) for destination, obj, _ in orders[record]}
+            for destination, obj, *_ in self._links(record):
+                if (destination, obj) not in needed and record not in waiting:
+                    conn.execute(
+                        "DELETE FROM links WHERE record = ? AND destination = ? AND object = ?",
+                        (record, self._db.name_id(destination), self._db.name_id(obj)),
+                    )
+            conn.execute("UPDATE links SET version = version + 1, doubt_events = NULL WHERE record = ?", (record,))
         for event in kept:
             conn.execute(
                 "INSERT OR REPLACE INTO lines SELECT record, mapping, rank, event, 0 FROM deliveries WHERE event = ?",
@@ -263,7 +275,7 @@ class SqliteEraser:
         now: Instant,
         done: _Done,
     ) -> None:
-        """Make the deliveries that remove the CRM's records, and give them their links back."""
+        """Make the deliveries that remove the CRM's records."""
         if not orders:
             return
         db, conn = self._db, self._db.conn
@@ -281,11 +293,6 @@ class SqliteEraser:
         )  # fmt: skip
         flags = int(Flag.DELETE | Flag.EACH | Flag.ERASE | Flag.RELEASED)
         for link, names in orders.items():
-            destination, obj, crm_id = link
-            conn.execute(
-                "INSERT INTO links (destination, object, record, crm_id) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                (db.name_id(destination), db.name_id(obj), record, crm_id),
-            )
             for name in names:
                 mapping = db.name_id(name)
                 conn.execute(

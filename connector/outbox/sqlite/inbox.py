@@ -5,13 +5,21 @@ from collections.abc import Mapping, Sequence
 from connector.domain.clock import Instant
 from connector.domain.event import Event, EventType, NotUnderstood
 from connector.domain.request import UnprovenRequest, UnverifiedRequest
-from connector.outbox.port import EventState, NewCall, NewUnproven, OutboxFullError, Receipt, StoredUnproven
-from connector.outbox.sqlite.codec import pack_call, unpack_call
+from connector.outbox.port import (
+    EventState,
+    NewCall,
+    NewUnproven,
+    OutboxFullError,
+    Receipt,
+    StoredUnproven,
+)
+from connector.outbox.sqlite.codec import Dictionary, learn, pack_call, unpack_call
 from connector.outbox.sqlite.database import Database
 
 TYPES = tuple(EventType)
 """An event's type is kept as its place in here: only ever append."""
 
+_MOST_DICTIONARIES = 1_000
 PROOF_BYTES = 16  # of the SHA-256: 2^64 calls would have to be signed for one to be taken for another
 
 
@@ -20,10 +28,11 @@ class SqliteInbox:
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        self._learnt: dict[str, Dictionary | None] = {}  # by kind of call; None: too many kinds
 
     def append(self, calls: Sequence[NewCall | NewUnproven]) -> Sequence[Receipt]:
         """Keep the calls; on disk when this returns."""
-        packed = [_pack(call) for call in calls]
+        packed = [self._pack(call) for call in calls]
         with self._db.write() as conn:
             self._db.check_room()
             next_id = conn.execute(
@@ -33,7 +42,26 @@ class SqliteInbox:
             for call, blob in zip(calls, packed, strict=True):
                 next_id += 1
                 receipts.append(self._append(call, blob, next_id))
+            # Never from one that nobody has proven: what is learnt stays.
+            kinds = {_kind(call): call for call in calls if isinstance(call, NewCall)}
+            learnt = {kind: self._learn(kind, call) for kind, call in kinds.items() if kind not in self._learnt}
+        self._learnt |= learnt  # not before they are on disk
         return receipts
+
+    def _pack(self, call: NewCall | NewUnproven) -> bytes:
+        learnt = self._learnt.get(_kind(call)) if isinstance(call, NewCall) else None
+        return pack_call(call.request.request, call.request.signed_at, learnt)
+
+    def _learn(self, kind: str, call: NewCall) -> Dictionary | None:
+        """Return the dictionary for the calls of that kind that will come; the first call makes it."""
+        conn = self._db.conn
+        row = conn.execute("SELECT id, data FROM dictionaries WHERE kind = ?", (kind,)).fetchone()
+        if row is None and conn.execute("SELECT count(*) FROM dictionaries").fetchone()[0] < _MOST_DICTIONARIES:
+            row = conn.execute(
+                "INSERT INTO dictionaries (kind, data) VALUES (?, ?) RETURNING id, data",
+                (kind, learn(call.request.request)),
+            ).fetchone()
+        return None if row is None else Dictionary(row[0], bytes(row[1]))
 
     def _append(self, call: NewCall | NewUnproven, blob: bytes, event_id: int) -> Receipt:
         proof = call.request.proof
@@ -127,7 +155,7 @@ class SqliteInbox:
             ).fetchall()
             found = []
             for event_id, source, key_id, signed_at, proof, received_at, tried, blob in rows:
-                call = unpack_call(blob, self._db.word(source), received_at)
+                call = unpack_call(blob, self._db.word(source), received_at, dictionary=self._db.dictionary)
                 found.append(StoredUnproven(event_id, UnprovenRequest(call.request, proof, signed_at, key_id), tried))
         return found
 
@@ -166,5 +194,10 @@ def add_counts(db: Database, counts: Mapping[str, int], now: Instant) -> None:
     )
 
 
-def _pack(call: NewCall | NewUnproven) -> bytes:
-    return pack_call(call.request.request, call.request.signed_at)
+def _kind(call: NewCall) -> str:
+    """Return what tells calls of different form apart: the source, and what the call is about."""
+    if isinstance(call.event, Event):
+        record = call.event.record
+        email = call.event.type if call.event.type.is_email else ""
+        return f"{call.request.request.source}/{record.kind}/{record.scope}/{email}"
+    return f"{call.request.request.source}/"

@@ -10,7 +10,7 @@ from connector.outbox.sqlite.database import Database
 PENDING, LEASED, DELIVERED, _, SUPERSEDED, _, DEAD, HELD, _ = (int(state) for state in DeliveryState)
 
 OF_LINE = "record = ? AND mapping = ? AND state IN (0, 1, 6, 7)"
-"""Finds the open deliveries of a line by the index for them: it is only used where its condition stands word for word."""
+"""Finds a line's open deliveries by their index, which is only used where its own condition stands word for word."""
 
 
 class Flag(IntFlag):

@@ -184,6 +184,13 @@ class Links:
         ).fetchall()
         return [(int(record), int(mapping)) for record, mapping in rows]
 
+    def is_shared(self, record: int, destination: int, obj: int) -> bool:
+        """Whether other records are linked to the CRM record that this one is linked to."""
+        row = self._db.conn.execute(
+            "SELECT crm_id FROM links WHERE record = ? AND destination = ? AND object = ?", (record, destination, obj)
+        ).fetchone()
+        return row is not None and row[0] is not None and bool(self.sharers(destination, obj, row[0], record))
+
     def sharers(self, destination: int, obj: int, crm_id: str, but: int) -> list[int]:
         """Return the other records linked to that CRM record (S16).
 

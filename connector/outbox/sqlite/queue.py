@@ -113,7 +113,7 @@ class SqliteQueue:
                     destination=destination,
                     object=object_name,
                     record=key,
-                    call=StoredCall(event, unpack_call(blob, db.word(source), received_at)),
+                    call=StoredCall(event, unpack_call(blob, db.word(source), received_at, dictionary=db.dictionary)),
                     rank=rank,
                     attempts=attempts,
                     counted_ms=counted,
@@ -160,13 +160,21 @@ class SqliteQueue:
             ).fetchone()
             if row is None:
                 return None
-            return StoredCall(row[0], unpack_call(row[3], self._db.word(row[1]), row[2]))
+            return StoredCall(
+                row[0], unpack_call(row[3], self._db.word(row[1]), row[2], dictionary=self._db.dictionary)
+            )
 
     def stored(self, event_id: int) -> StoredCall | None:
         """Return a stored call; None when it is pruned."""
         with self._db.read() as conn:
             row = conn.execute("SELECT source, received_at, call FROM events WHERE id = ?", (event_id,)).fetchone()
-            return None if row is None else StoredCall(event_id, unpack_call(row[2], self._db.word(row[0]), row[1]))
+            return (
+                None
+                if row is None
+                else StoredCall(
+                    event_id, unpack_call(row[2], self._db.word(row[0]), row[1], dictionary=self._db.dictionary)
+                )
+            )
 
     def parents(self, destination: str, wanted: Sequence[tuple[str, str, Record]]) -> Sequence[ParentView]:
         """Look up parents, given as (mapping, object, record)."""
@@ -223,6 +231,8 @@ class SqliteQueue:
         destination, obj = db.name_id(take.destination), db.name_id(take.object)
         if self._links.version(record, destination, obj) != take.link_version:
             return False
+        if take.removes and self._links.is_shared(record, destination, obj):
+            return False  # somebody came to share it since it was decided to remove it (S16)
         locked = self._locks.locked_until(record, mapping, take.keys, now)
         if locked is not None:
             conn.execute("UPDATE deliveries SET due_at = ? WHERE id = ?", (locked, take.delivery_id))

@@ -60,7 +60,9 @@ class Routing:
                 "SELECT id, source, received_at, call FROM events WHERE state = 0 ORDER BY id LIMIT ?", (limit,)
             ).fetchall()
             return [
-                StoredCall(event_id, unpack_call(blob, self._db.word(source), received_at))
+                StoredCall(
+                    event_id, unpack_call(blob, self._db.word(source), received_at, dictionary=self._db.dictionary)
+                )
                 for event_id, source, received_at, blob in rows
             ]
 

@@ -33,6 +33,8 @@ _M001 = (
        ) STRICT""",
     "CREATE INDEX events_new ON events (id) WHERE state = 0",
     "CREATE INDEX events_record ON events (record, rank) WHERE record IS NOT NULL",
+    # What calls of a kind have in common, learnt from the first of them: see `codec.learn`.
+    "CREATE TABLE dictionaries (id INTEGER PRIMARY KEY, kind TEXT NOT NULL UNIQUE, data BLOB NOT NULL) STRICT",
     # Which calls are known: outlives them by the time in which they can be sent again.
     "CREATE TABLE proofs (proof BLOB PRIMARY KEY, event INTEGER NOT NULL, until INTEGER NOT NULL) STRICT",
     # Calls that wait for DNS. `id` is their place among the events.

@@ -149,14 +149,18 @@ class Search:
         # Those first: one that is proven meanwhile is met again among the events, never missed.
         for rows in self._chunks("unproven u", "u.id, u.source, u.received_at, u.call, NULL", after, last):
             for event_id, source, received_at, blob, _ in rows:
-                call = StoredCall(event_id, unpack_call(blob, self._db.word(source), received_at))
+                call = StoredCall(
+                    event_id, unpack_call(blob, self._db.word(source), received_at, dictionary=self._db.dictionary)
+                )
                 event = self._decode(call)
                 key = None if isinstance(event, NotUnderstood) else self._db.record_key(event.record)
                 yield Kept(call, key, is_unproven=True)
         columns = "u.id, u.source, u.received_at, u.call, r.key"
         for rows in self._chunks("events u LEFT JOIN records r ON r.id = u.record", columns, after, last):
             for event_id, source, received_at, blob, key in rows:
-                call = StoredCall(event_id, unpack_call(blob, self._db.word(source), received_at))
+                call = StoredCall(
+                    event_id, unpack_call(blob, self._db.word(source), received_at, dictionary=self._db.dictionary)
+                )
                 yield Kept(call, key, is_unproven=False)
 
     def _chunks(
