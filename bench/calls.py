@@ -21,7 +21,28 @@ KEY_ID = "one._domainkey.copernica.com"
 DATABASE = "7620"
 FRESH = 2400  # seconds that made calls are used again; the receiver takes them for an hour
 
-FIRST = ["Anna", "Bram", "Chris", "Dirk", "Eva", "Femke", "Gijs", "Hanna", "Iris", "Jan", "Kees", "Lotte", "Maarten", "Noor", "Otto", "Pieter", "Quinten", "Roos", "Sanne", "Thijs"]
+FIRST = [
+    "Anna",
+    "Bram",
+    "Chris",
+    "Dirk",
+    "Eva",
+    "Femke",
+    "Gijs",
+    "Hanna",
+    "Iris",
+    "Jan",
+    "Kees",
+    "Lotte",
+    "Maarten",
+    "Noor",
+    "Otto",
+    "Pieter",
+    "Quinten",
+    "Roos",
+    "Sanne",
+    "Thijs",
+]
 LAST = "de Vries|van den Berg|Bakker|Jansen|Visser|Smit|Meijer|de Boer|Mulder|de Groot|Bos|Vos|Peters|Hendriks|van Leeuwen|Dekker"
 STREET = "Dorpsstraat|Kerkstraat|Molenweg|Stationsstraat|Schoolstraat|Beatrixlaan|Nieuwstraat|Achterweg|Prins Hendrikkade|Lindelaan"
 CITY = (

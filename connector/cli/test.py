@@ -39,7 +39,11 @@ def test(ctx: click.Context, config_file: Path | None, junit: Path | None, files
     for result in results:
         _show(result)
     failed = sum(not result.holds for result in results)
-    click.echo(f"{len(results)} examples, {failed} do not hold." if failed else f"{len(results)} examples, all hold.")
+    click.echo(
+        f"{len(results)} examples, {failed} {'does' if failed == 1 else 'do'} not hold."
+        if failed
+        else f"{len(results)} examples, all hold."
+    )
     if junit is not None:
         junit.write_text(_junit(results), encoding="utf-8")
     raise SystemExit(exits.NOT_SO if failed else exits.DONE)

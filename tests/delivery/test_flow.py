@@ -123,8 +123,6 @@ def test_trouble_with_its_own_store_is_waited_out_ever_longer(turns):
     assert engine.pool.asked[-1] == 1000
 
 
-
-
 def test_discard_throws_away_what_the_filter_names():
     """A mass of dead deliveries goes by one filter, counted; the others stay, and what is in flight is left alone."""
     world = World()

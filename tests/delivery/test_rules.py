@@ -19,8 +19,14 @@ UNREACHABLE = answer(OutcomeKind.UNREACHABLE, reason="connection refused")
 
 
 def bounces(**more):
-    return SimpleMapping(name="bounces", verb=Verb.UPDATE, deliver=Deliver.EACH, fields={},
-                         types=frozenset({EventType.BOUNCE, EventType.CLICK}), **more)
+    return SimpleMapping(
+        name="bounces",
+        verb=Verb.UPDATE,
+        deliver=Deliver.EACH,
+        fields={},
+        types=frozenset({EventType.BOUNCE, EventType.CLICK}),
+        **more,
+    )
 
 
 def test_s1_two_mappings_of_one_event_are_two_lines():
@@ -413,7 +419,8 @@ def test_s21_who_settles_after_its_lease_has_gone_makes_the_newest_state_go_agai
     world.crm.do(job.leased[0].attempt.write)  # the late request arrives
     assert world.contacts()[0]["firstname"] == "B"
     sleeper.pool.perform_job = lambda job: dataclasses.replace(
-        late(job), outcomes=[answer(OutcomeKind.UPDATED, wrote=True, crm_id="1")(world.crm, job.leased[0].attempt.write)]
+        late(job),
+        outcomes=[answer(OutcomeKind.UPDATED, wrote=True, crm_id="1")(world.crm, job.leased[0].attempt.write)],
     )
     sleeper.finish()
     world.settle()
@@ -522,8 +529,9 @@ def test_s23_a_refused_permission_for_one_object_pauses_that_object_only():
 
 def test_s25_a_child_waits_for_its_pending_parent_then_is_linked_to_it():
     """The contact first, then the deal with its link."""
-    deals = SimpleMapping(name="deals", object="deals", collection="2", match="email",
-                          parent=("contact", "customers", "contacts"))
+    deals = SimpleMapping(
+        name="deals", object="deals", collection="2", match="email", parent=("contact", "customers", "contacts")
+    )
     world = World(SimpleMapping(), deals)
     world.crm.faults = [FAILS]
     world.call("create", 7, email="a@x.nl", name="A")
@@ -537,8 +545,9 @@ def test_s25_a_child_waits_for_its_pending_parent_then_is_linked_to_it():
 
 def test_s25_a_parent_that_is_dead_holds_nobody_and_is_linked_when_it_comes():
     """The deal goes unlinked; when the contact gets its link, the association is made up for."""
-    deals = SimpleMapping(name="deals", object="deals", collection="2", match="email",
-                          parent=("contact", "customers", "contacts"))
+    deals = SimpleMapping(
+        name="deals", object="deals", collection="2", match="email", parent=("contact", "customers", "contacts")
+    )
     world = World(SimpleMapping(), deals)
     world.crm.faults = [answer(OutcomeKind.PERMANENT, reason="no")]
     world.call("create", 7, email="a@x.nl", name="A")
@@ -555,7 +564,10 @@ def test_s25_a_parent_that_is_dead_holds_nobody_and_is_linked_when_it_comes():
 def test_s26_replay_sends_the_newest_state_of_the_record_and_supersedes_older_ones():
     """Selecting two dead events of one record makes one delivery."""
     world = World()
-    world.crm.faults = [answer(OutcomeKind.PERMANENT, reason="bad mapping"), answer(OutcomeKind.PERMANENT, reason="bad mapping")]
+    world.crm.faults = [
+        answer(OutcomeKind.PERMANENT, reason="bad mapping"),
+        answer(OutcomeKind.PERMANENT, reason="bad mapping"),
+    ]
     world.call("create", email="a@x.nl", name="A")
     world.settle()
     world.call("update", at=1, email="a@x.nl", name="B")
@@ -802,8 +814,9 @@ def test_s22_a_create_in_doubt_is_also_looked_for_under_the_e_mail_it_was_made_w
 
 def test_s25_a_link_to_a_parent_that_is_gone_is_made_again_when_the_parent_is():
     """Somebody deleted the contact in the CRM; it is recreated by its next change, and the deal is linked to it again."""
-    deals = SimpleMapping(name="deals", object="deals", collection="2", match="email",
-                          parent=("contact", "customers", "contacts"))
+    deals = SimpleMapping(
+        name="deals", object="deals", collection="2", match="email", parent=("contact", "customers", "contacts")
+    )
     world = World(SimpleMapping(when_gone=WhenGone.RECREATE), deals)
     world.call("create", 7, email="a@x.nl", name="A")
     world.settle()

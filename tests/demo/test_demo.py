@@ -9,8 +9,13 @@ from tests.support.until import until
 
 
 def demo(*arguments, **more):
-    return subprocess.Popen([sys.executable, "-m", "connector", "demo", *arguments], stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, text=True, **more)
+    return subprocess.Popen(
+        [sys.executable, "-m", "connector", "demo", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **more,
+    )
 
 
 def processes_of(folder):

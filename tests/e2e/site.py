@@ -29,16 +29,39 @@ class Site:
         self.session.trust_env = False
 
     def call(
-        self, profile: int, *, type: str = "update", at: int = 0, path: str = PATH, status: int = 200, key: Any = None, **fields: str
+        self,
+        profile: int,
+        *,
+        type: str = "update",
+        at: int = 0,
+        path: str = PATH,
+        status: int = 200,
+        key: Any = None,
+        **fields: str,
     ) -> int:
         """Send a genuine call; return the event's ID. `path`, `status` and `key` are for other sources and outcomes."""
         self.nonce += 1
-        pairs: dict[str, object] = {"type": type, "profile": profile, "database": 7616, "time": int(time.time()) - 600 + at}
+        pairs: dict[str, object] = {
+            "type": type,
+            "profile": profile,
+            "database": 7616,
+            "time": int(time.time()) - 600 + at,
+        }
         pairs |= {f"fields[{name}]": value for name, value in fields.items()}
         body = urlencode(pairs).encode()
         headers = dict(
-            sign("POST", path, [("Content-Type", "application/x-www-form-urlencoded")], body, key=key or self.house.key,
-                 key_id=KEY_ID, date=time.time_ns() // 1_000_000, account=ACCOUNT, nonce=str(self.nonce), host=HOST)
+            sign(
+                "POST",
+                path,
+                [("Content-Type", "application/x-www-form-urlencoded")],
+                body,
+                key=key or self.house.key,
+                key_id=KEY_ID,
+                date=time.time_ns() // 1_000_000,
+                account=ACCOUNT,
+                nonce=str(self.nonce),
+                host=HOST,
+            )
         )
         url = self.house.url.removesuffix(PATH) + path
         answer = self.session.post(url, data=body, headers={**headers, "X-Forwarded-Proto": "https"}, timeout=20)
@@ -80,8 +103,13 @@ class Site:
     def connector(self, *arguments: str, code: int | None = 0, env: Mapping[str, str] | None = None) -> str:
         """Run a command on this installation; return what it said on standard output and error."""
         done = subprocess.run(
-            [sys.executable, "-m", "connector", *arguments], capture_output=True, text=True, timeout=60, check=False,
-            env={**os.environ, "CONNECTOR_CONFIG": str(self.house.config), **(env or {})}, stdin=subprocess.DEVNULL,
+            [sys.executable, "-m", "connector", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env={**os.environ, "CONNECTOR_CONFIG": str(self.house.config), **(env or {})},
+            stdin=subprocess.DEVNULL,
         )
         said = done.stdout + done.stderr
         assert "Traceback" not in said, said

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 import quopri
-import zlib
 from urllib.parse import urlencode
 
 import pytest
@@ -19,7 +18,7 @@ from connector.mapping.port import Deliver
 from connector.outbox.erasure import Person
 from connector.outbox.port import NewCall, NewUnproven, OutboxBusyError
 from connector.outbox.sqlite import erasing
-from connector.outbox.sqlite.codec import _DICTIONARY
+from connector.outbox.sqlite.codec import unpack_call
 from connector.outbox.sqlite.erasing import SqliteEraser
 from tests.support.world import SOURCE, T0, SimpleMapping, World, answer, lost_reply, read
 
@@ -88,12 +87,11 @@ def bytes_of(world):
     for table in tables:
         for row in world.db.conn.execute(f"SELECT * FROM {table}").fetchall():
             for value in row:
-                if isinstance(value, bytes) and value[:1] == b"\x01":
-                    try:
-                        found += zlib.decompressobj(-15, _DICTIONARY).decompress(value[1:])
-                    except zlib.error:
-                        pass
                 found += value if isinstance(value, bytes) else str(value).encode()
+    for table in ("events", "unproven"):
+        for (blob,) in world.db.conn.execute(f"SELECT call FROM {table}").fetchall():
+            request = unpack_call(blob, "shop", 0, dictionary=world.db.dictionary).request
+            found += repr((request.target, request.headers)).encode() + request.body
     return found.lower()
 
 

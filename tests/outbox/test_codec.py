@@ -36,7 +36,11 @@ def test_a_call_comes_back_as_it_came(request, another):
 def test_what_is_learnt_for_compression_names_nobody():
     """The names of fields are kept for good; values, which erasing has to find, are not among them."""
     body = b"type=update&fields%5Be_mail%5D=anna%40example.com&jan%40example.com=1&jan@example.com=1"
-    headers = (("Host", "hooks.example.com"), ("X-Who", "anna@example.com"), ("Signature", 'keyId="a",signature="c2ln"'))
+    headers = (
+        ("Host", "hooks.example.com"),
+        ("X-Who", "anna@example.com"),
+        ("Signature", 'keyId="a",signature="c2ln"'),
+    )
     request = UnverifiedRequest("shop", "POST", "/in/shop?who=anna", headers, body, 1, "192.0.2.7", secure=True)
     data = learn(request)
     assert b"fields%5Be_mail%5D" in data

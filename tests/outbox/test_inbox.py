@@ -28,13 +28,23 @@ T0 = 1_800_000_000_000
 
 
 def request(body=b"type=create", at=T0, source="shop"):
-    return UnverifiedRequest(source=source, method="POST", target="/shop?a=%C3%A9", headers=(("Date", "x"), ("X-A", "é")),
-                             body=body, received_at=at, peer="127.0.0.1", secure=True)
+    return UnverifiedRequest(
+        source=source,
+        method="POST",
+        target="/shop?a=%C3%A9",
+        headers=(("Date", "x"), ("X-A", "é")),
+        body=body,
+        received_at=at,
+        peer="127.0.0.1",
+        secure=True,
+    )
 
 
 def call(number, *, proof=None, record=None, type=EventType.CREATE, body=b"type=create", event=None, at=T0):
     identity = hashlib.sha256(str(proof if proof is not None else number).encode()).digest()
-    event = event or Event(type=type, record=record or Record(RecordKind.PROFILE, "1", str(number)), at=at, at_from=TimeFrom.TIME)
+    event = event or Event(
+        type=type, record=record or Record(RecordKind.PROFILE, "1", str(number)), at=at, at_from=TimeFrom.TIME
+    )
     return NewCall(VerifiedRequest(request(body, at), identity, at), event, at + 1000)
 
 
@@ -77,7 +87,9 @@ def test_a_call_that_is_not_understood_is_kept_and_visible():
 def test_no_address_stands_in_the_record_key():
     """An e-mail event's record is kept under a keyed hash."""
     db = Database(None)
-    SqliteInbox(db).append([call(1, record=Record(RecordKind.RECIPIENT, "shop", "jan@example.com"), type=EventType.OPEN)])
+    SqliteInbox(db).append(
+        [call(1, record=Record(RecordKind.RECIPIENT, "shop", "jan@example.com"), type=EventType.OPEN)]
+    )
     row = SqliteDesk(db).list(Filter(record="recipient/shop/JAN@example.com"), 10)[0]
     assert row.record is not None
     assert "jan" not in row.record

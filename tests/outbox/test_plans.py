@@ -57,7 +57,9 @@ def test_no_step_of_a_delivery_looks_through_a_whole_table(tmp_path: Path) -> No
                 version="1",
                 link=link,
             )
-            for take, state in zip(takes, (DeliveryState.DELIVERED, DeliveryState.PENDING, DeliveryState.DEAD), strict=True)
+            for take, state in zip(
+                takes, (DeliveryState.DELIVERED, DeliveryState.PENDING, DeliveryState.DEAD), strict=True
+            )
         ],
         now,
     )

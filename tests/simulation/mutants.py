@@ -19,7 +19,13 @@ from pathlib import Path
 import click
 
 ROOT = Path(__file__).parents[2]
-_TESTS = ("tests/delivery", "tests/outbox", "tests/receive", "tests/mapping/test_translate.py")
+_TESTS = (
+    "tests/simulation/test_rare.py",
+    "tests/delivery",
+    "tests/outbox",
+    "tests/receive",
+    "tests/mapping/test_translate.py",
+)
 
 
 @dataclass(frozen=True, slots=True)

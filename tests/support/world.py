@@ -208,7 +208,11 @@ class SmallCrm:
         if crm_id is None:
             if not write.match:
                 return Outcome(kind=OutcomeKind.UNMATCHABLE, reason=write.unmatchable)
-            hits = [i for i, r in table.items() if any(r.get(m.name) == m.value for m in (*write.match, *write.created_maybe_match))]
+            hits = [
+                i
+                for i, r in table.items()
+                if any(r.get(m.name) == m.value for m in (*write.match, *write.created_maybe_match))
+            ]
             if len(hits) > 1:
                 return Outcome(kind=OutcomeKind.MANY, candidates=tuple(hits))
             crm_id = hits[0] if hits else None

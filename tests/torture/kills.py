@@ -73,13 +73,23 @@ class Sender(threading.Thread):
                 }
             ).encode()
             headers = dict(
-                sign("POST", PATH, [("Content-Type", "application/x-www-form-urlencoded")], body, key=self.house.key,
-                     key_id=KEY_ID, date=time.time_ns() // 1_000_000, account=ACCOUNT,
-                     nonce=f"{self.name}-{count}", host=HOST)
+                sign(
+                    "POST",
+                    PATH,
+                    [("Content-Type", "application/x-www-form-urlencoded")],
+                    body,
+                    key=self.house.key,
+                    key_id=KEY_ID,
+                    date=time.time_ns() // 1_000_000,
+                    account=ACCOUNT,
+                    nonce=f"{self.name}-{count}",
+                    host=HOST,
+                )
             )
             try:
-                answer = session.post(self.house.url, data=body, headers={**headers, "X-Forwarded-Proto": "https"},
-                                      timeout=15)
+                answer = session.post(
+                    self.house.url, data=body, headers={**headers, "X-Forwarded-Proto": "https"}, timeout=15
+                )
                 ok = answer.status_code == 200
             except requests.RequestException:
                 ok = False
@@ -120,7 +130,8 @@ def torture(kills: int, seed: int, *, say=print) -> Result:
         house = House(Path(name), crm_options=("--latency", "20"), port=_free_port())
         ledger = Ledger()
         senders = [
-            Sender(house, ledger, list(range(1 + part, RECORDS + 1, SENDERS)), f"{seed}-{part}") for part in range(SENDERS)
+            Sender(house, ledger, list(range(1 + part, RECORDS + 1, SENDERS)), f"{seed}-{part}")
+            for part in range(SENDERS)
         ]
         try:
             house.build()
@@ -170,7 +181,9 @@ def _leased(house: House) -> int:
 
 def _come_to_rest(house: House) -> None:
     deadline = time.monotonic() + QUIET_FOR
-    open_rows = "SELECT (SELECT count(*) FROM deliveries WHERE state IN (0, 1)) + (SELECT count(*) FROM events WHERE state = 0)"
+    open_rows = (
+        "SELECT (SELECT count(*) FROM deliveries WHERE state IN (0, 1)) + (SELECT count(*) FROM events WHERE state = 0)"
+    )
     while time.monotonic() < deadline:
         house.check()
         if _query(house, open_rows) == 0:

@@ -24,15 +24,26 @@ def installed(wheel, tmp_path_factory):
     """An empty virtual environment with nothing but the wheel and what it asks for."""
     folder = tmp_path_factory.mktemp("venv")
     run(sys.executable, "-m", "venv", folder, cwd=folder)
-    run(folder / "bin/python", "-m", "pip", "install", "--quiet", "--constraint", ROOT / "constraints.txt", wheel, cwd=folder)
+    run(
+        folder / "bin/python",
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--constraint",
+        ROOT / "constraints.txt",
+        wheel,
+        cwd=folder,
+    )
     return folder / "bin"
 
 
 def run(*command, cwd, code=0):
     """Run a program outside the checkout, and return what it said."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV", "VIRTUAL"))}
-    done = subprocess.run([str(part) for part in command], cwd=cwd, env=environ, capture_output=True, text=True,
-                          timeout=300, check=False)
+    done = subprocess.run(
+        [str(part) for part in command], cwd=cwd, env=environ, capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == code, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 

@@ -1,0 +1,103 @@
+"""What simulated worlds meet too seldom to be relied on: arranged by hand, over the same engine and outbox."""
+
+from connector.domain.change import Verb
+from connector.domain.event import EventType
+from connector.domain.outcome import Outcome, OutcomeKind
+from connector.mapping.port import Deliver
+from connector.outbox.port import Pause
+from tests.support.world import SimpleMapping, SmallCrm, World, answer, lost_reply
+
+
+def test_a_claim_that_was_decided_before_another_one_s_attempt_is_not_granted():
+    """Suspended between decision and claim: what it meant to create may be there by now, so it has to decide anew."""
+    world = World(crm=SmallCrm(lag=5_000))
+    world.call("create", email="a@x.nl", name="A")
+    sleeper = world.deliverer()
+    take = sleeper.queue.take
+
+    def late(*arguments):
+        sleeper.queue.take = take
+        world.crm.faults = [lost_reply]
+        world.settle()
+        return take(*arguments)
+
+    sleeper.queue.take = late
+    sleeper.turn()
+    assert sleeper.pool.jobs == []
+    world.wait(10_000)
+    assert len(world.contacts()) == 1
+
+
+def test_what_fails_while_a_newer_state_waits_is_not_tried_again():
+    """The newer state takes its place at once; nobody waits for the older one's next try."""
+    world = World()
+    world.call("create", email="a@x.nl", name="A")
+    world.settle()
+    world.crm.faults = [answer(OutcomeKind.RETRY, reason="500", status=500)]
+    world.engine.pool.hold_back = True
+    world.call("update", at=1, email="a@x.nl", name="B")
+    world.engine.turn()
+    world.call("update", at=2, email="a@x.nl", name="C")
+    world.engine.turn()
+    world.engine.pool.hold_back = False
+    world.settle()
+    assert world.states() == ["delivered", "superseded", "delivered"]
+    assert [entry[3].get("firstname") for entry in world.crm.journal] == ["A", "C"]
+
+
+def test_what_was_written_before_a_refusal_counts_as_written():
+    """The update was done, then its association was refused for good: going back to the old state is sent."""
+
+    def refused(crm, write):
+        crm.do(write)
+        return Outcome(kind=OutcomeKind.PERMANENT, reason="no such relation", wrote=True, crm_id=write.crm_id)
+
+    world = World()
+    world.call("create", email="a@x.nl", name="A")
+    world.settle()
+    world.crm.faults = [refused]
+    world.call("update", at=1, email="a@x.nl", name="B")
+    world.settle()
+    assert world.states() == ["delivered", "dead"]
+    world.call("update", at=2, email="a@x.nl", name="A")
+    world.settle()
+    assert world.contacts()[0]["firstname"] == "A"
+
+
+def test_a_late_answer_does_not_send_an_event_of_an_each_mapping_once_more():
+    """Two attempts were in doubt for each other and both came through: a third would count it once too often."""
+    clicks = SimpleMapping(
+        name="clicks", verb=Verb.UPDATE, deliver=Deliver.EACH, fields={}, types=frozenset({EventType.CLICK})
+    )
+    world = World(SimpleMapping(), clicks)
+    world.call("create", email="a@x.nl", name="A")
+    world.settle()
+    sleeper = world.deliverer()
+    world.email("click", "a@x.nl")
+    sleeper.turn()
+    sleeper.pool.hold_back = True
+    (job,) = sleeper.pool.jobs
+    sent = sleeper.pool.perform_job(job)
+    world.clock.pass_(300_000)
+    world.settle()
+    calls = world.crm.calls
+    assert world.states("clicks") == ["delivered"]
+    sleeper.pool.perform_job = lambda _: sent
+    sleeper.pool.hold_back = False
+    sleeper.finish()
+    world.wait(60_000)
+    assert world.crm.calls == calls
+
+
+def test_a_newer_state_of_one_mapping_leaves_what_waits_in_another_alone():
+    """A mapping that takes creates only has not seen the update: its create is still to be delivered."""
+    welcome = SimpleMapping(name="welcome", object="welcomes", types=frozenset({EventType.CREATE}))
+    world = World(SimpleMapping(), welcome)
+    world.desk.pause(Pause("welcome", "operator", "not yet", world.clock.now()))
+    world.call("create", email="a@x.nl", name="A")
+    world.settle()
+    world.call("update", at=1, email="a@x.nl", name="B")
+    world.settle()
+    world.desk.resume("welcome")
+    world.settle()
+    assert world.states("welcome") == ["delivered"]
