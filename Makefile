@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 4
+COV    ?= --cov --cov-report=term:skip-covered
 FUZZ   ?= .venv-fuzz
 SECONDS_EACH ?= 60
 
@@ -25,8 +26,8 @@ setup: $(VENV)/ready ## install everything into .venv
 demo: setup ## the whole way on this machine: signed calls in, CRM records out (under 15 s; ARGS=--keep leaves it running)
 	@$(BIN)/connector demo $(ARGS)
 
-test: setup ## the whole suite
-	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+test: setup ## the whole suite, with line and branch coverage (COV= leaves that out: quicker)
+	@$(BIN)/python -m pytest -n $(JOBS) $(COV) $(ARGS)
 
 simulate: setup ## worlds in which everything goes wrong, one for each seed; no promise may break (SEEDS=300 FIRST=0 JOBS=4)
 	@$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),300) --first $(or $(FIRST),0) --jobs $(JOBS)

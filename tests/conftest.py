@@ -8,9 +8,16 @@ from hypothesis import settings
 from tests.real.install import PACKAGES
 from tests.real.servers import why_not
 
+_LONGEST = ("tests/wheel/", "tests/torture/", "tests/real/", "tests/simulation/")
+
 # No property has a time limit: machines differ. Where a failure would stop others (CI), examples are the same each time.
 settings.register_profile("connector", deadline=None, derandomize=os.environ.get("CI", "").lower() in ("1", "true"))
 settings.load_profile("connector")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that nobody waits for it at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONGEST))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

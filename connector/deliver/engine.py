@@ -13,16 +13,17 @@ from connector.deliver.health import Health
 from connector.deliver.limits import Limiter
 from connector.deliver.log import Log
 from connector.deliver.plan import Attempt, Decision, Knowledge, Postpone, Settle, decide
+from connector.deliver.routes import routes
+from connector.deliver.settle import as_settlement, observed
 from connector.deliver.work import Finished, Job, Leased, Pool
 from connector.domain.change import Verb
-from connector.domain.clock import DAY, HOUR, MINUTE, SECOND, Clock, Instant, Millis
-from connector.domain.decode import identity
-from connector.domain.delivery import DeliveryState, Priority
-from connector.domain.event import Event, EventType, NotUnderstood
+from connector.domain.clock import DAY, MINUTE, SECOND, Clock, Instant, Millis
+from connector.domain.delivery import Priority
+from connector.domain.event import Event, NotUnderstood
 from connector.domain.outcome import Outcome, OutcomeKind
 from connector.domain.retry import Schedule
-from connector.mapping.port import Deliver, MappingSet
 from connector.mapping.port import Mapping as MappingPort
+from connector.mapping.port import MappingSet
 from connector.outbox.port import Due, Keep, Pause, Queue, Route, Settled, Settlement, StoredCall, Take
 
 _ROUTE_AT_ONCE = 200
@@ -145,7 +146,7 @@ class Engine:
         offset = now - self.clock.elapsed()
         if self._offset is not None and abs(offset - self._offset) > _JUMP:
             self.log("the time of day jumped", milliseconds=offset - self._offset)
-            self.queue.shift(offset - self._offset, now)
+            self.queue.shift(self._offset, offset, self.boot_id, now)
             self._offset = offset
         elif self._offset is None:
             self._offset = offset
@@ -175,23 +176,7 @@ class Engine:
         self._read[call.event_id] = call.request.request.body, event
         if len(self._read) > _REMEMBERED:
             del self._read[next(iter(self._read))]
-        now = self.clock.now()
-        is_delete = event.type is EventType.DELETE
-        return event, [
-            Route(
-                mapping=mapping.name,
-                destination=mapping.destination,
-                object=mapping.object,
-                record=event.record,
-                rank=event.at // 1000 * 2 + is_delete,
-                is_state=mapping.deliver is Deliver.STATE,
-                is_create=event.type is EventType.CREATE,
-                is_delete=is_delete,
-                due_at=now + mapping.linger,
-                identity=identity(event) if mapping.deliver is Deliver.EACH else None,
-            )
-            for mapping in self.mappings.taking(event, call.source)
-        ]
+        return event, routes(event, self.mappings.taking(event, call.source), self.clock.now())
 
     def _claim(self, now: Instant) -> bool:
         paused = self.queue.pauses(now)
@@ -265,12 +250,12 @@ class Engine:
         knowledge = self._knowledge()
         decisions = [decide(due, mapping, knowledge, now) for due in dues]
         if destination.mode is Mode.OBSERVE:
-            decisions = [_observe(decision) for decision in decisions]
+            decisions = [observed(decision) for decision in decisions]
         decisions = self._save_for_live(mapping.destination, decisions, now)
         decisions = self._guard.pass_on(mapping, decisions, now)
         attempts = [d for d in decisions if isinstance(d, Attempt)]
         plain = [d for d in decisions if not isinstance(d, Attempt)]
-        settlements = [_settlement(d, mapping, now) for d in plain]
+        settlements = [as_settlement(d, mapping, now) for d in plain]
         longest = destination.crm.longest_send
         send_by = self.clock.elapsed() + longest
         takes = [self._take(attempt, send_by + longest + _LEASE_MARGIN, now + longest) for attempt in attempts]
@@ -299,7 +284,7 @@ class Engine:
                 job = Job(destination.name, mapping.object, tuple(group[start : start + size]), send_by, is_probe)
                 self._in_flight[destination.name] += 1
                 if is_probe:
-                    self._probing |= set(_subjects(job))
+                    self._probing |= set(job.subjects)
                 self.pool.submit(job)
 
     def _take(self, attempt: Attempt, lease_until: Millis, in_doubt_until: Instant) -> Take:
@@ -372,7 +357,7 @@ class Engine:
         finished, self._unsettled = self._unsettled, []
         for result in finished:
             if result.job.is_probe:
-                self._probing -= set(_subjects(result.job))
+                self._probing -= set(result.job.subjects)
         for (due, settlement), fate in zip(ended, fates, strict=True):
             self._say(due, settlement, fate, now)
         paused = dict(self.queue.pauses(now))
@@ -399,7 +384,7 @@ class Engine:
 
     def _weigh(self, job: Job, outcome: Outcome, now: Instant, paused: dict[str, Pause]) -> None:
         """Let the outcome speak for the destination: pause it, or end its pause."""
-        subjects = _subjects(job)
+        subjects = job.subjects
         standing = next((paused[s] for s in reversed(subjects) if s in paused and paused[s].by != "operator"), None)
         health = self._health[job.destination]
         pause = health.note(outcome, job.object, now, standing)
@@ -429,43 +414,3 @@ class Engine:
             reason=settlement.reason,
             again_in=settlement.due_at - now if settlement.due_at is not None else None,
         )
-
-
-def _subjects(job: Job) -> tuple[str, str]:
-    """What a pause that this job may end is about: the destination, or one object of it."""
-    return job.destination, f"{job.destination}/{job.object}"
-
-
-def _observe(decision: Decision) -> Decision:
-    """In observe mode nothing is sent: what would be is the reason, until the destination goes live."""
-    if not isinstance(decision, Attempt):
-        return decision
-    write = decision.write
-    fields = ", ".join(sorted(write.changed or write.full)) or "nothing"
-    what = f"{write.verb} {write.object} {write.crm_id or '(not linked)'}: {fields}"
-    return Settle(decision.due, DeliveryState.HELD, f"observe: would {what}")
-
-
-def _settlement(decision: Settle | Postpone, mapping: MappingPort, now: Instant) -> Settlement:
-    due: Due = decision.due
-    if isinstance(decision, Postpone):
-        return Settlement(
-            delivery_id=due.delivery_id,
-            destination=due.destination,
-            object=due.object,
-            state=DeliveryState.PENDING,
-            due_at=min(decision.until, now + HOUR),
-            reason=decision.reason,
-        )
-    return Settlement(
-        delivery_id=due.delivery_id,
-        destination=due.destination,
-        object=due.object,
-        state=decision.state,
-        link_version=due.link.version,
-        reason=decision.reason,
-        outcome=decision.state.word,
-        version=mapping.version,
-        link=decision.link,
-        renew_sharers=decision.renew_sharers,
-    )

@@ -83,7 +83,7 @@ def decide(due: Due, mapping: Mapping, known: Knowledge, now: Instant) -> Decisi
     if isinstance(event, NotUnderstood):
         return Settle(due, DeliveryState.DEAD, f"not understood: {event.reason}")
     link = due.link
-    if due.is_delete and due.created_here and not link.attempted:
+    if due.is_delete and due.created_here and not link.attempted and not due.forced:
         return Settle(due, DeliveryState.SKIPPED, "created and deleted before anything was sent")
     settled = _wait_for_certainty(due, known, now)
     if settled is not None:

@@ -29,6 +29,11 @@ class Job:
     send_by: Millis
     is_probe: bool = False
 
+    @property
+    def subjects(self) -> tuple[str, str]:
+        """What a pause that this job may end is about: the destination, or one object of it."""
+        return self.destination, f"{self.destination}/{self.object}"
+
 
 @dataclass(frozen=True, slots=True)
 class Finished:

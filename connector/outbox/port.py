@@ -216,8 +216,11 @@ class Queue(Protocol):
         """Nothing waits for longer than that: the time of day was set back while no deliverer ran."""
         ...
 
-    def shift(self, by: Millis, now: Instant) -> None:
-        """The time of day jumped: move what was planned on the old clock."""
+    def shift(self, before: Millis, after: Millis, boot_id: str, now: Instant) -> None:
+        """The time of day jumped: move what was planned on the old clock, once for all processes.
+
+        `before` and `after` are by how much it is ahead of the other clock, as this process knows it.
+        """
         ...
 
     def count(self, counts: Mapping[str, int], now: Instant) -> None:

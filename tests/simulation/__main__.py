@@ -46,6 +46,8 @@ def _run(seeds: int, first: int, jobs: int) -> Totals:
     with ProcessPoolExecutor(min(jobs, os.cpu_count() or 1)) as pool:
         for part in pool.map(run_range, starts, sizes):
             totals.add(part)
+            for seed, what in part.divergences.items():
+                click.echo(f"seed {seed}: {what}", err=True)
             if time.monotonic() > said + 10:
                 said = time.monotonic()
                 click.echo(f"{totals.summary} ({totals.seeds / (said - began):.1f} seeds/s)", err=True)

@@ -126,7 +126,7 @@ class Model:
         elif want is None:
             if own := self._own(obj, call):
                 shares = call.id in SHARED and obj == "contacts"
-                made = [row for row in own if row.maker == call.record]
+                made = [row for row in own if row.maker == call.record and not row.late]
                 if made and not shares and not by_person:
                     raise DivergenceError(f"{place} is skipped ({reason}), and its {obj} {[r.id for r in own]} stays")
         elif "email" in want and want["email"] == "":
@@ -147,7 +147,7 @@ class Model:
         shares = obj == "contacts" and call.id in SHARED and self.world.weather.shared
         by_person = (obj, call.record) in self.world.watch.deleted_by_person
         if want is None:
-            if own and not shares:
+            if [row for row in own if not row.late] and not shares:
                 raise DivergenceError(f"{place} is a delete, and {obj} {[row.id for row in own]} stays")
             return
         if shares:
@@ -214,7 +214,7 @@ class Model:
         (contact,) = had
         if state is None or state[0] not in _FINE or self.world.store.get("contacts", contact) is None:
             return
-        if contact not in row.links:
+        if not row.links:  # one that was linked with an earlier contact of that profile stays so
             raise DivergenceError(f"{place}: deal {row.id} is not linked with contact {contact} of {parent}")
 
     def _click(self, event: int) -> None:

@@ -4,7 +4,7 @@ from connector.domain.change import Verb
 from connector.domain.event import EventType
 from connector.domain.outcome import Outcome, OutcomeKind
 from connector.mapping.port import Deliver
-from connector.outbox.port import Pause
+from connector.outbox.port import Filter, Pause
 from tests.support.world import SimpleMapping, SmallCrm, World, answer, lost_reply
 
 
@@ -101,3 +101,17 @@ def test_a_newer_state_of_one_mapping_leaves_what_waits_in_another_alone():
     world.desk.resume("welcome")
     world.settle()
     assert world.states("welcome") == ["delivered"]
+
+
+def test_s26_a_replay_of_a_held_record_keeps_its_newest_state_whatever_came_last():
+    """The older state came later: it is that one which is superseded, and release sends the newest."""
+    world = World()
+    world.desk.hold(Filter(record="profile/1/7"), world.clock.now(), dry_run=False)
+    world.call("update", at=10, email="a@x.nl", name="new")
+    world.call("update", at=5, email="a@x.nl", name="old")
+    world.settle()
+    assert world.states() == ["held", "superseded"]
+    world.desk.replay(Filter(record="profile/1/7"), world.clock.now(), exact=False, again=False, dry_run=False)
+    world.desk.release(Filter(record="profile/1/7"), world.clock.now(), dry_run=False)
+    world.settle()
+    assert world.contacts()[0]["firstname"] == "new"

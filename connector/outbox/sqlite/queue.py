@@ -313,9 +313,13 @@ class SqliteQueue:
                         (latest, self._db.find_name(mapping), priority, latest),
                     )
 
-    def shift(self, by: Millis, now: Instant) -> None:
-        """The time of day jumped: move what was planned on the old clock."""
+    def shift(self, before: Millis, after: Millis, boot_id: str, now: Instant) -> None:
+        """The time of day jumped: move what was planned on the old clock, unless another process has done so."""
         with self._db.write() as conn:
+            row = conn.execute("SELECT value FROM meta WHERE key = 'clock'").fetchone()
+            boot, _, shifted_to = ("" if row is None else str(row[0])).partition("\n")
+            by = after - (int(shifted_to) if boot == boot_id else before)
+            conn.execute("INSERT OR REPLACE INTO meta VALUES ('clock', ?)", (f"{boot_id}\n{after}",))
             conn.execute(
                 f"UPDATE deliveries SET due_at = due_at + ? WHERE state = {PENDING} AND due_at > ?",
                 (by, min(now, now - by)),
