@@ -163,8 +163,6 @@ def _known_keys(due: Due, mapping: Mapping, known: Knowledge) -> tuple[MatchKey,
 
 def _doubtful_keys(due: Due, mapping: Mapping, change: Change, known: Knowledge) -> tuple[MatchKey, ...]:
     """Return what a record may stand under that an earlier, unanswered create made: its e-mail was another one then."""
-    if due.link.crm_id is not None:
-        return ()
     found: dict[MatchKey, None] = {}
     for event_id in due.link.doubt_events:
         call = known.stored(event_id) if event_id != due.call.event_id else None
@@ -235,7 +233,7 @@ def _write(due: Due, mapping: Mapping, change: Change, known: Knowledge, now: In
             for parent, view in pairs
             if view.crm_id is not None and (due.link.crm_id is None or parent.relation in difference.links)
         ),
-        created_maybe_at=due.link.doubt_at if due.link.crm_id is None else None,
+        created_maybe_at=due.link.doubt_at,
         created_maybe_match=_doubtful_keys(due, mapping, change, known),
         when_gone=WhenGone.RECREATE if _may_have_removed(due, mapping, known) else change.when_gone,
         many=change.many,

@@ -846,3 +846,18 @@ def test_a_clock_that_was_set_back_while_nothing_ran_stops_no_delivery():
     world.wait(86_400_000 + 60_000)
     assert world.states() == ["delivered", "delivered"]
     assert len(world.contacts()) == 2
+
+
+def test_s22_a_recreated_record_whose_answer_was_lost_is_looked_for_under_its_old_address():
+    """Linked, deleted in the CRM, recreated, killed before settling; then the address changed: still one contact."""
+    world = World(SimpleMapping(when_gone=WhenGone.RECREATE))
+    world.call("create", email="old@x.nl", name="A")
+    world.settle()
+    world.crm.table("contacts").clear()
+    world.crm.faults = [lost_reply]
+    world.call("update", at=1, email="old@x.nl", name="B")
+    world.settle()
+    assert len(world.contacts()) == 1
+    world.call("update", at=2, email="new@x.nl", name="B")
+    world.wait(60_000)
+    assert world.contacts() == [{"email": "new@x.nl", "firstname": "B"}]

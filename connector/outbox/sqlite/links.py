@@ -60,17 +60,13 @@ class Links:
         during: Accepted,
         until: Instant | None,
         event: int,
-        *,
-        removes: bool,
     ) -> None:
         """Put on disk that a request which can write is about to leave (S8), until when it may, and for which event."""
         link = self._ensure(record, destination, obj)
         if until is not None:
-            crm_id, before = self._db.conn.execute(
-                "SELECT crm_id, doubt_events FROM links WHERE id = ?", (link,)
-            ).fetchone()
+            (before,) = self._db.conn.execute("SELECT doubt_events FROM links WHERE id = ?", (link,)).fetchone()
             events = [one for one in json.loads(before or "[]") if one != event] + [event]
-            kept = json.dumps(events[-_DOUBTS:]) if crm_id is None or removes else before
+            kept = json.dumps(events[-_DOUBTS:])
             self._db.conn.execute("UPDATE links SET doubt_at = ?, doubt_events = ? WHERE id = ?", (until, kept, link))
         self._put_accepted(link, mapping, during)
 

@@ -246,7 +246,7 @@ class SqliteQueue:
             conn.execute("INSERT INTO removals VALUES (?, ?, ?)", (mapping, now, take.delivery_id))
         if take.during is not None:
             link = (record, destination, obj)
-            self._links.mark(*link, mapping, take.during, take.in_doubt_until, event, removes=take.removes)
+            self._links.mark(*link, mapping, take.during, take.in_doubt_until, event)
         return True
 
     def settle(self, settlements: Sequence[Settlement], now: Instant) -> Sequence[Settled]:
