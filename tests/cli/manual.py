@@ -1,6 +1,7 @@
 """The help of every command, as docs/cli.md has it. `python -m tests.cli.manual` writes it anew."""
 
 import re
+from copy import copy
 from pathlib import Path
 
 import click
@@ -15,7 +16,10 @@ WIDTH = 100
 
 def help_of(command: click.Command, name: str) -> str:
     """Return what `NAME --help` prints in a terminal of that width."""
-    # The help option is made once, as the first context wants it: it has to be the one that people get.
+    # A command makes its help option once, as the first context wants it: a copy has none yet, and so it gets the one
+    # that people see, whoever has called the command before.
+    command = copy(command)
+    command._help_option = None
     context = click.Context(
         command,
         info_name=name,

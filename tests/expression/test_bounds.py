@@ -164,7 +164,8 @@ limit = 64 * 1024 * 1024 + int(open('/proc/self/statm').read().split()[0]) * res
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 for number, text in enumerate(t.HOSTILE):
     used = int(sum(resource.getrusage(resource.RUSAGE_SELF)[:2]))
-    resource.setrlimit(resource.RLIMIT_CPU, (used + 6, used + 6))
+    # The soft limit alone: a hard one could not be raised again for the next expression.
+    resource.setrlimit(resource.RLIMIT_CPU, (used + 6, resource.getrlimit(resource.RLIMIT_CPU)[1]))
     try:
         value = compile_expression(text, tables=t.TABLES).evaluate(scope)
         del value
