@@ -70,6 +70,7 @@ def conclude(
         took=took,
         version=attempt.mapping.version,
         wrote=outcome.wrote,
+        during=attempt.difference.during,
         link=_link(attempt, outcome, now),
         may_show_late=_may_show_late(attempt, outcome),
         unlinked_parents=(

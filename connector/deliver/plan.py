@@ -1,7 +1,7 @@
 """What to do about a due delivery, before anything is sent: a decision from what is known, and nothing else."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from connector.crm.port import Association, Write
@@ -92,11 +92,17 @@ def decide(due: Due, mapping: Mapping, known: Knowledge, now: Instant) -> Decisi
     if due.is_delete and link.crm_id is None and event.fields is None:
         last = _last(due, known)
     change = mapping.translate(event, linked=link.crm_id is not None, last=last)
+    if isinstance(change, Skip) and due.is_delete and link.crm_id is None:
+        change = _removal_of_doubtful(event, change, due, mapping, known)
     if isinstance(change, Skip):
         return Settle(due, DeliveryState.SKIPPED, change.reason, _forget(due))
     if isinstance(change, Defect):
         return Settle(due, DeliveryState.DEAD, change.reason)
-    if link.gone_at is not None and not _starts_anew(event, due, change):
+    return _carry_out(event, due, mapping, change, known, now)
+
+
+def _carry_out(event: Event, due: Due, mapping: Mapping, change: Change, known: Knowledge, now: Instant) -> Decision:
+    if due.link.gone_at is not None and not _starts_anew(event, due, change):
         reason = "a person deleted the record in the CRM (when_gone: stop); replay it to create it again"
         return Settle(due, DeliveryState.SKIPPED, reason)
     if change.verb.removes:
@@ -107,6 +113,14 @@ def decide(due: Due, mapping: Mapping, known: Knowledge, now: Instant) -> Decisi
 def _forget(due: Due) -> LinkChange | None:
     """A delete that is ignored ends the link all the same: the ID will never come again."""
     return LinkChange(forget=True) if due.is_delete and due.link.attempted else None
+
+
+def _removal_of_doubtful(event: Event, skip: Skip, due: Due, mapping: Mapping, known: Knowledge) -> Change | Skip:
+    """Nothing recognises the record now; one may have been created, without an answer, under what it had then."""
+    change = mapping.translate(event, linked=True, last=None)
+    if isinstance(change, Change) and change.verb.removes and (keys := _doubtful_keys(due, mapping, change, known)):
+        return replace(change, match=keys)
+    return skip
 
 
 def _starts_anew(event: Event, due: Due, change: Change) -> bool:
@@ -162,14 +176,18 @@ def _known_keys(due: Due, mapping: Mapping, known: Knowledge) -> tuple[MatchKey,
 
 
 def _doubtful_keys(due: Due, mapping: Mapping, change: Change, known: Knowledge) -> tuple[MatchKey, ...]:
-    """Return what a record may stand under that an earlier, unanswered create made: its e-mail was another one then."""
+    """Return what a record may stand under that an earlier, unanswered create made: its e-mail was another one then.
+
+    In the place of a linked record one was created only if it was gone, and the mapping makes those anew.
+    """
     found: dict[MatchKey, None] = {}
+    anew = due.link.crm_id is None or _may_have_removed(due, mapping, known)
     for event_id in due.link.doubt_events:
         call = known.stored(event_id) if event_id != due.call.event_id else None
         event = None if call is None else known.decode(call)
         if isinstance(event, Event) and event.type is not EventType.DELETE:
             then = mapping.translate(event, linked=False, last=None)
-            if isinstance(then, Change):
+            if isinstance(then, Change) and (anew or then.when_gone is WhenGone.RECREATE):
                 found.update(dict.fromkeys(key for key in then.match if key not in change.match))
     return tuple(found)
 

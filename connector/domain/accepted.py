@@ -23,6 +23,12 @@ class Accepted:
     known: bool
     hashes: Mapping[str, bytes] = field(default_factory=dict)
 
+    def or_filled(self, other: "Accepted") -> "Accepted":
+        """Return it as unknown, with what `other` may have filled meanwhile counted as filled."""
+        filled = {path: digest for path, digest in other.hashes.items() if digest != EMPTY}
+        kept = {path: digest for path, digest in self.hashes.items() if digest != EMPTY or path not in filled}
+        return Accepted(known=False, hashes={**filled, **kept})
+
 
 NOTHING = Accepted(known=False)
 """Nothing was ever accepted."""

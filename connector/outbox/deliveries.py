@@ -152,9 +152,10 @@ class Settlement:
     """The end of an attempt, or a decision that needed none (`lease` None: only if it is still pending and unchanged).
 
     `counted` adds one to the attempts. `outcome`, `status`, `requests`, `took` and `version` go into the history;
-    without `outcome` no history is written. `wrote`: something that can write left the house. `may_show_late`: a
-    search may not show it yet, so the match keys' locks last (S22). `unlinked_parents` could
-    not be linked to yet: when such a link comes into being, the newest state goes again (S25).
+    without `outcome` no history is written. `wrote`: something that can write left the house. `during` is
+    what it may have filled, for when it turns out to have come too late. `may_show_late`: a search may not show it yet,
+    so the match keys' locks last (S22). `unlinked_parents` could not be linked to yet: when such a link comes into
+    being, the newest state goes again (S25).
     `renew_sharers`: other records share the CRM record, the newest state of one of them goes again (S16).
     """
 
@@ -174,6 +175,7 @@ class Settlement:
     took: Millis = 0
     version: str = ""
     wrote: bool = False
+    during: Accepted | None = None
     may_show_late: bool = False
     link: LinkChange | None = None
     unlinked_parents: tuple[MissingParent, ...] = ()

@@ -395,6 +395,16 @@ def test_erasing_what_is_not_there_is_done(crm: RestCrm, crm_answers: responses.
     assert send(crm, upsert(verb=Verb.ERASE, crm_id="7")).kind is OutcomeKind.ERASED
 
 
+@pytest.mark.parametrize("status", [404, 410])
+def test_erasing_what_may_have_been_made_anew_ends_the_link_and_is_tried_again(
+    crm: RestCrm, crm_answers: responses.RequestsMock, status: int
+) -> None:
+    """The linked contact is gone, and an update without an answer may have made another: that one is looked for next."""
+    crm_answers.delete(f"{CONTACTS}/7", status=status)
+    outcome = send(crm, upsert(verb=Verb.ERASE, crm_id="7", created_maybe_match=email("jan@example.com")))
+    assert (outcome.kind, outcome.unlinked, outcome.crm_id) == (OutcomeKind.RETRY, True, None)
+
+
 def test_erasing_what_never_was_there_is_done(crm: RestCrm, crm_answers: responses.RequestsMock) -> None:
     """Without a link it is looked for; nothing found is done."""
     crm_answers.get(CONTACTS, json=found())

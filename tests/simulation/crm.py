@@ -75,7 +75,7 @@ class Row:
     links: set[str] = field(default_factory=set)
     deleted_at: int | None = None
     deleted_by: str = ""
-    late: bool = False  # made by a request that left after its lease: nobody can know of it (S21)
+    late: bool = False  # made by a request that left after its lease: nobody knows of it (S21) until it is found
 
 
 class Store:
@@ -235,6 +235,9 @@ class Bring:
                 return self._end(OutcomeKind.ERASED, "there was no such record")
             crm_id = self.crm_id = found
         reply = yield from self._ask("erase", crm_id=crm_id)
+        if reply.answer is Answer.NOT_FOUND and self.write.crm_id is not None and self.write.created_maybe_match:
+            self.unlinked, self.crm_id = True, None
+            return self._end(OutcomeKind.RETRY, "the linked record is not there, and one may have been made for it")
         if reply.answer in (Answer.OK, Answer.NOT_FOUND):
             return self._end(OutcomeKind.ERASED)
         return self._failed(reply)

@@ -118,6 +118,7 @@ class Deliverer:
             chance=self.chance,
         )
         world.kernel.note(f"{self.name} starts, mappings: stage {world.stage}")
+        self.is_turning = True  # nobody turns before it has begun
         with world.acting(self):
             try:
                 self.engine.begin()
@@ -127,6 +128,8 @@ class Deliverer:
             except Crash:
                 self.die("crash at start", restart=1_000)
                 return
+            finally:
+                self.is_turning = False
         self.poke(1)
 
     def _log(self, event: str, /, **particulars: Any) -> None:
@@ -150,6 +153,8 @@ class Deliverer:
 
     def stop_gracefully(self) -> None:
         """SIGTERM: nothing new is sent, what has left may come back for a while."""
+        if self.state == "stopped":
+            self.when_awake(self.stop_gracefully)
         if self.state != "up" or self.stopping:
             return
         self.stopping = True

@@ -137,8 +137,7 @@ class Model:
     def _own(self, obj: str, call: Call) -> list[Row]:
         """The CRM's records of that Copernica record. One more that was made too late is nobody's to know of (S21)."""
         own = [row for row in self.world.store.live(obj) if row.fields.get(_OWN[obj]) == call.id]
-        linked = self.world.watch.links.get((obj, call.record))
-        return [row for row in own if not row.late or (row.id == linked and len(own) == 1)]
+        return [row for row in own if not row.late]
 
     def _delivered(
         self, place: str, mapping: str, obj: str, call: Call, want: dict[str, Any] | None, event: int

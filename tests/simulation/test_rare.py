@@ -1,6 +1,8 @@
 """What simulated worlds meet too seldom to be relied on: arranged by hand, over the same engine and outbox."""
 
-from connector.domain.change import Verb
+from dataclasses import replace
+
+from connector.domain.change import Verb, WhenGone
 from connector.domain.event import EventType
 from connector.domain.outcome import Outcome, OutcomeKind
 from connector.mapping.port import Deliver
@@ -115,3 +117,79 @@ def test_s26_a_replay_of_a_held_record_keeps_its_newest_state_whatever_came_last
     world.desk.release(Filter(record="profile/1/7"), world.clock.now(), dry_run=False)
     world.settle()
     assert world.contacts()[0]["firstname"] == "new"
+
+
+def test_s17_what_a_late_request_filled_again_is_emptied_again():
+    """B (phone empty) was delivered while a stopped deliverer still held A (phone 1): A comes after B, then B goes anew."""
+    world = World(SimpleMapping(fields={"email": "email", "phone": "phone"}))
+    world.call("create", email="a@x.nl", phone="")
+    world.settle()
+    world.call("update", at=1, email="a@x.nl", phone="1")
+    sleeper = world.deliverer()
+    sleeper.turn()
+    (job,) = sleeper.pool.jobs
+    perform, sleeper.pool.hold_back = sleeper.pool.perform_job, True
+    world.clock.pass_(300_000)
+    world.call("update", at=2, email="a@x.nl", phone="2")
+    world.settle()
+    world.call("update", at=3, email="a@x.nl", phone="")
+    world.settle()
+    assert world.contacts() == [{"email": "a@x.nl"}]
+    sent = world.crm.do(job.leased[0].attempt.write)
+    assert world.contacts() == [{"email": "a@x.nl", "phone": "1"}]
+    sleeper.pool.perform_job = lambda job: replace(perform(job), outcomes=[sent])
+    sleeper.pool.hold_back = False
+    sleeper.finish()
+    world.wait(60_000)
+    assert world.contacts() == [{"email": "a@x.nl"}]
+
+
+def stopped_after(world, profile=7):
+    """Let a deliverer send what is due, and end it before it has settled the answer."""
+    dying = world.deliverer()
+    dying.turn()
+    for job in dying.pool.jobs:
+        dying.pool.perform_job(job)
+    world.clock.pass_(300_000)
+
+
+def test_a_delete_finds_the_record_that_was_made_anew_without_an_answer():
+    """A person deleted the linked contact; the next state made another, and the deliverer died before it was settled."""
+    world = World(SimpleMapping(when_gone=WhenGone.RECREATE))
+    world.call("create", email="a@x.nl", name="A")
+    world.settle()
+    world.crm.table("contacts").clear()
+    world.call("update", at=1, email="a@x.nl", name="B")
+    stopped_after(world)
+    assert len(world.contacts()) == 1
+    world.call("delete", at=2)
+    world.wait(60_000)
+    assert world.contacts() == []
+    assert world.states()[-1] == "delivered"
+
+
+def test_a_delete_of_what_a_person_had_deleted_looks_for_nothing_else():
+    """Under `when_gone: stop` nothing was made in its place: one with the same address is a colleague's."""
+    world = World()
+    world.call("create", email="a@x.nl", name="A")
+    world.settle()
+    world.crm.faults = [lost_reply]
+    world.call("update", at=1, email="a@x.nl", name="B")
+    world.settle()
+    world.crm.table("contacts").clear()
+    world.crm.table("contacts")["77"] = {"email": "a@x.nl", "firstname": "by a colleague"}
+    world.call("delete", at=2)
+    world.wait(60_000)
+    assert world.contacts() == [{"email": "a@x.nl", "firstname": "by a colleague"}]
+
+
+def test_a_delete_that_nothing_recognises_finds_what_was_made_without_an_answer():
+    """The create's answer is missing, and the delete comes without fields after a state without an address."""
+    world = World()
+    world.call("create", email="a@x.nl", name="A")
+    stopped_after(world)
+    assert len(world.contacts()) == 1
+    world.call("update", at=1, email="", name="A")
+    world.call("delete", at=2)
+    world.wait(60_000)
+    assert world.contacts() == []

@@ -199,6 +199,8 @@ class SmallCrm:
         table = self.table(write.object)
         crm_id = write.crm_id
         if crm_id is not None and crm_id not in table:
+            if write.verb.removes and write.created_maybe_match:
+                return Outcome(kind=OutcomeKind.RETRY, unlinked=True, wrote=True, reason="it may have been made anew")
             if write.verb.removes:
                 return Outcome(kind=OutcomeKind.ERASED)
             if write.when_gone is WhenGone.STOP:

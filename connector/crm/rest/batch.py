@@ -78,7 +78,7 @@ class BatchSender:
         if write.crm_id is not None:
             batch = object_.batch_erase if write.verb is Verb.ERASE else object_.batch_update
             fields = object_.body(write.changed, links)
-            if batch is None or (write.verb.removes and write.verb is not Verb.ERASE):
+            if batch is None or (write.verb.removes and (write.verb is not Verb.ERASE or write.created_maybe_match)):
                 return None
             if not write.verb.removes and not fields:
                 return None

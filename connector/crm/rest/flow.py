@@ -301,6 +301,10 @@ class Flow:
             crm_id = self._crm_id = found
         fields = object_.written(write.changed or write.full)
         reply = self._steps(steps, {"id": crm_id, "fields": fields})
+        if reply.kind is Kind.NOT_FOUND and write.crm_id is not None and write.created_maybe_match:
+            self._unlinked, self._crm_id = True, None
+            reason = f"the linked {object_.name} is not there; one that may have been made in its place is looked for"
+            return self._end(OutcomeKind.RETRY, reason, status=reply.status)
         if reply.is_success or reply.kind is Kind.NOT_FOUND:
             return self._end(OutcomeKind.ERASED, status=reply.status)
         return self._failed(reply)

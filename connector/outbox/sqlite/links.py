@@ -70,6 +70,18 @@ class Links:
             self._db.conn.execute("UPDATE links SET doubt_at = ?, doubt_events = ? WHERE id = ?", (until, kept, link))
         self._put_accepted(link, mapping, during)
 
+    def fill(self, record: int, destination: int, obj: int, mapping: int, during: Accepted) -> None:
+        """A request came late, after newer ones: what it filled may hold something again, and can be emptied (S17)."""
+        row = self._db.conn.execute(
+            "SELECT l.id, a.shape, a.hashes FROM links l JOIN accepted a ON a.link = l.id AND a.mapping = ?"
+            " WHERE l.record = ? AND l.destination = ? AND l.object = ?",
+            (mapping, record, destination, obj),
+        ).fetchone()
+        if row is not None:
+            link, shape, hashes = row
+            last = unpack_accepted(0, self._db.word(shape), hashes)
+            self._put_accepted(link, mapping, last.or_filled(during))
+
     def change(
         self, record: int, destination: int, obj: int, mapping: int, change: LinkChange
     ) -> list[tuple[int, int]]:

@@ -40,7 +40,7 @@ class Settling:
             if stale or state != PENDING:
                 return Settled.LOST
         elif state != LEASED or lease != settlement.lease:
-            self._too_late(settlement, record, mapping, now)
+            self._too_late(settlement, (record, destination, obj, mapping), now)
             return Settled.LOST
         if settlement.renew_sharers and not self._renew_sharers(record, destination, obj, mapping, now):
             return Settled.LOST  # the last of them went meanwhile: this has to be decided anew
@@ -60,9 +60,12 @@ class Settling:
         self._lines.unblock(record, mapping, now)
         return result
 
-    def _too_late(self, settlement: Settlement, record: int, mapping: int, now: Instant) -> None:
+    def _too_late(self, settlement: Settlement, target: tuple[int, int, int, int], now: Instant) -> None:
         """The lease is somebody else's by now: what we sent may have come after theirs (S21)."""
+        record, destination, obj, mapping = target
         if settlement.wrote:
+            if settlement.during is not None:
+                self._links.fill(record, destination, obj, mapping, settlement.during)
             self._lines.doubt(record, mapping, now)
         self._write_history(settlement, now)
 
