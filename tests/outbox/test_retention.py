@@ -2,8 +2,8 @@
 
 from connector.domain.clock import DAY, HOUR
 from connector.domain.outcome import OutcomeKind
-from connector.outbox.port import Filter, Keep
-from tests.support.world import World, answer
+from connector.outbox.port import Filter, Keep, Pause
+from tests.support.world import World, answer, lost_reply
 
 KEEP = Keep(settled=DAY, dead=10 * DAY, unwanted=2 * DAY)
 
@@ -89,3 +89,22 @@ def test_a_proof_is_remembered_for_as_long_as_the_call_could_come_again():
     world.clock.pass_(HOUR)
     prune(world)
     assert world.db.conn.execute(count).fetchone()[0] == 0
+
+
+def test_s22_what_may_have_been_made_without_an_answer_is_recognised_after_retention_too():
+    """The create of a@ left, and its answer never came; it was superseded, and its time has passed since."""
+    world = World()
+    world.crm.faults = [lost_reply]
+    world.call("create", at=1, email="a@x.nl", name="A")
+    world.settle()
+    assert len(world.contacts()) == 1
+    world.desk.pause(Pause("crm", "operator", "a long holiday", world.clock.now()))
+    world.call("update", at=2, email="b@x.nl", name="B")
+    world.settle()
+    world.clock.pass_(2 * DAY)
+    assert prune(world) == {}
+    world.desk.resume("crm")
+    world.wait(DAY)
+    assert world.contacts() == [{"email": "b@x.nl", "firstname": "B"}]
+    world.clock.pass_(2 * DAY)
+    assert prune(world) == {"settled": 2}

@@ -193,3 +193,24 @@ def test_a_delete_that_nothing_recognises_finds_what_was_made_without_an_answer(
     world.call("delete", at=2)
     world.wait(60_000)
     assert world.contacts() == []
+
+
+def test_a_late_delete_of_our_own_is_no_deletion_by_a_person():
+    """A stopped deliverer erased the contact after its lease, when the profile was revived and delivered: made anew."""
+    world = World()
+    world.call("create", email="a@x.nl", name="A")
+    world.settle()
+    world.call("delete", at=1)
+    sleeper = world.deliverer()
+    sleeper.turn()
+    perform, sleeper.pool.hold_back = sleeper.pool.perform_job, True
+    world.clock.pass_(300_000)
+    world.call("create", at=2, email="a@x.nl", name="B")
+    world.settle()
+    world.crm.table("contacts").clear()  # the late request
+    late = Outcome(kind=OutcomeKind.RETRY, wrote=True, crm_id="1", reason="no answer")
+    sleeper.pool.perform_job = lambda job: replace(perform(job), outcomes=[late])
+    sleeper.pool.hold_back = False
+    sleeper.finish()
+    world.wait(60_000)
+    assert [contact["firstname"] for contact in world.contacts()] == ["B"]

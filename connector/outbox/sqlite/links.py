@@ -64,23 +64,29 @@ class Links:
         """Put on disk that a request which can write is about to leave (S8), until when it may, and for which event."""
         link = self._ensure(record, destination, obj)
         if until is not None:
-            (before,) = self._db.conn.execute("SELECT doubt_events FROM links WHERE id = ?", (link,)).fetchone()
-            events = [one for one in json.loads(before or "[]") if one != event] + [event]
-            kept = json.dumps(events[-_DOUBTS:])
-            self._db.conn.execute("UPDATE links SET doubt_at = ?, doubt_events = ? WHERE id = ?", (until, kept, link))
+            self._doubt(link, until, event)
         self._put_accepted(link, mapping, during)
 
-    def fill(self, record: int, destination: int, obj: int, mapping: int, during: Accepted) -> None:
-        """A request came late, after newer ones: what it filled may hold something again, and can be emptied (S17)."""
+    def late(self, record: int, destination: int, obj: int, event: int, now: Instant) -> int:
+        """Put on disk that a request of that event came after its lease: what it did is in doubt again (S21)."""
+        link = self._ensure(record, destination, obj)
+        self._doubt(link, now, event)
+        return link
+
+    def fill(self, link: int, mapping: int, during: Accepted) -> None:
+        """What a late request filled may hold something again, and can be emptied (S17)."""
         row = self._db.conn.execute(
-            "SELECT l.id, a.shape, a.hashes FROM links l JOIN accepted a ON a.link = l.id AND a.mapping = ?"
-            " WHERE l.record = ? AND l.destination = ? AND l.object = ?",
-            (mapping, record, destination, obj),
+            "SELECT shape, hashes FROM accepted WHERE link = ? AND mapping = ?", (link, mapping)
         ).fetchone()
         if row is not None:
-            link, shape, hashes = row
-            last = unpack_accepted(0, self._db.word(shape), hashes)
+            last = unpack_accepted(0, self._db.word(row[0]), row[1])
             self._put_accepted(link, mapping, last.or_filled(during))
+
+    def _doubt(self, link: int, until: Instant, event: int) -> None:
+        (before,) = self._db.conn.execute("SELECT doubt_events FROM links WHERE id = ?", (link,)).fetchone()
+        events = [one for one in json.loads(before or "[]") if one != event] + [event]
+        kept = json.dumps(events[-_DOUBTS:])
+        self._db.conn.execute("UPDATE links SET doubt_at = ?, doubt_events = ? WHERE id = ?", (until, kept, link))
 
     def change(
         self, record: int, destination: int, obj: int, mapping: int, change: LinkChange

@@ -57,13 +57,20 @@ class Pruning:
         if state is not EventState.ROUTED:
             word = "unwanted" if state is EventState.UNWANTED else "not-understood"
             return word if received_at < now - keep.unwanted else None
-        rows = self._db.conn.execute("SELECT state, changed_at FROM deliveries WHERE event = ?", (event,)).fetchall()
+        rows = self._db.conn.execute(
+            "SELECT state, changed_at, EXISTS (SELECT 1 FROM links, json_each(links.doubt_events)"
+            " WHERE links.record = deliveries.record AND json_each.value = deliveries.event)"
+            " FROM deliveries WHERE event = ?",
+            (event,),
+        ).fetchall()
         states = {DeliveryState(row[0]) for row in rows}
         changed_at = max((row[1] for row in rows), default=received_at)
         if states & _OPEN:
             return None
         if states & _STUCK:
             return "dead" if changed_at < now - keep.dead else None
+        if any(row[2] for row in rows):  # its answer is missing: what it may have made is recognised by what it says
+            return "settled" if changed_at < now - max(keep.settled, keep.dead) else None
         return "settled" if changed_at < now - keep.settled else None
 
     def _small_tables(self, now: Instant, keep: Keep, limit: int) -> None:

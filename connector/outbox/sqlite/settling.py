@@ -40,7 +40,7 @@ class Settling:
             if stale or state != PENDING:
                 return Settled.LOST
         elif state != LEASED or lease != settlement.lease:
-            self._too_late(settlement, (record, destination, obj, mapping), now)
+            self._too_late(settlement, (record, destination, obj), mapping, event, now)
             return Settled.LOST
         if settlement.renew_sharers and not self._renew_sharers(record, destination, obj, mapping, now):
             return Settled.LOST  # the last of them went meanwhile: this has to be decided anew
@@ -60,13 +60,15 @@ class Settling:
         self._lines.unblock(record, mapping, now)
         return result
 
-    def _too_late(self, settlement: Settlement, target: tuple[int, int, int, int], now: Instant) -> None:
+    def _too_late(
+        self, settlement: Settlement, target: tuple[int, int, int], mapping: int, event: int, now: Instant
+    ) -> None:
         """The lease is somebody else's by now: what we sent may have come after theirs (S21)."""
-        record, destination, obj, mapping = target
         if settlement.wrote:
+            link = self._links.late(*target, event, now)
             if settlement.during is not None:
-                self._links.fill(record, destination, obj, mapping, settlement.during)
-            self._lines.doubt(record, mapping, now)
+                self._links.fill(link, mapping, settlement.during)
+            self._lines.doubt(target[0], mapping, now)
         self._write_history(settlement, now)
 
     def _renew_sharers(self, record: int, destination: int, obj: int, mapping: int, now: Instant) -> bool:
