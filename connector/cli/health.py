@@ -19,6 +19,7 @@ def problems(status: Status, config: Config, now: Instant) -> Sequence[str]:
         *_damaged(status),
         *_dead(status, config),
         *_late(status, config, now),
+        *_unserved(status),
         *_no_room(status, config),
         *_clocks(status),
     ]
@@ -48,6 +49,14 @@ def _late(status: Status, config: Config, now: Instant) -> list[str]:
     if status.oldest_new is not None and now - status.oldest_new > limit:
         found.append(f"A call has waited for the deliverer for {span(now - status.oldest_new)}: does it run?")
     return found
+
+
+def _unserved(status: Status) -> list[str]:
+    return [
+        f"{count(n, 'delivery waits', 'deliveries wait')} for the mapping {clean(name)}, which is not there any more: "
+        f"put its file back and restart, or `discard --mapping {clean(name)}`."
+        for name, n in status.unserved.items()
+    ]
 
 
 def _no_room(status: Status, config: Config) -> list[str]:

@@ -148,6 +148,7 @@ def form(status: Status, wrong: Sequence[str], now: Instant) -> dict[str, Any]:
         "last_delivered": iso(status.last_delivered),
         "dead": [{"mapping": mapping, "reason": reason, "count": n} for mapping, reason, n in status.dead],
         "held": [{"mapping": mapping, "reason": reason, "count": n} for mapping, reason, n in status.held],
+        "unserved": dict(status.unserved),
         "pauses": [forms.pause(pause) for pause in status.pauses],
         "counters": dict(status.counters),
         "notes": dict(status.notes),

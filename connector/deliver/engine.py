@@ -87,7 +87,9 @@ class Engine:
         """Take up what a deliverer before us left."""
         live = [m.name for m in self.mappings.mappings.values() if self.destinations[m.destination].mode is Mode.LIVE]
         now = self.clock.now()
-        self.queue.clamp(self.mappings.mappings, now + max(self.schedule.longest, DAY))
+        unserved = self.queue.begin(self.mappings.mappings, now + max(self.schedule.longest, DAY))
+        for mapping, deliveries in unserved.items():
+            self.log("deliveries wait for a mapping that is not there", mapping=mapping, deliveries=deliveries)
         released = self.queue.release_observed(live, now)
         if released:
             self.log("observed deliveries go live", deliveries=released)

@@ -102,6 +102,7 @@ class Status:
     bytes: int
     free_bytes: int
     dead_by_mapping: Mapping[str, int] = field(default_factory=dict)
+    unserved: Mapping[str, int] = field(default_factory=dict)  # pending, by a mapping that is not in force any more
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,8 +212,11 @@ class Queue(Protocol):
         """
         ...
 
-    def clamp(self, mappings: Iterable[str], latest: Instant) -> None:
-        """Nothing waits for longer than that: the time of day was set back while no deliverer ran."""
+    def begin(self, mappings: Iterable[str], latest: Instant) -> Mapping[str, int]:
+        """Remember which mappings are in force; return how many deliveries wait for one that is not, by its name.
+
+        Nothing waits longer than until `latest`: the time of day may have been set back while no deliverer ran.
+        """
         ...
 
     def shift(self, before: Millis, after: Millis, boot_id: str, now: Instant) -> None:

@@ -62,6 +62,11 @@ def test_all_is_well_when_nothing_is_over_a_threshold():
             Config(),
             "Genuine calls of shop are refused for their Date, which is +73 s off",
         ),
+        (
+            {"unserved": {"letters": 23}},
+            Config(),
+            "23 deliveries wait for the mapping letters, which is not there any more: put its file back",
+        ),
     ],
 )
 def test_each_threshold_is_told_with_what_to_do(changed, config, words):
@@ -151,6 +156,7 @@ def test_the_json_of_status_is_what_the_documentation_says(installation, run):
         "last_delivered",
         "dead",
         "held",
+        "unserved",
         "pauses",
         "counters",
         "notes",

@@ -635,6 +635,18 @@ def test_s27_a_hold_of_a_record_covers_later_states_and_release_sends_the_newest
     assert world.contacts()[0]["firstname"] == "C"
 
 
+def test_s27_a_replay_of_a_held_record_says_that_it_is_held():
+    """It does not go before it is released, and is not counted as if it did."""
+    world = World()
+    world.desk.hold(Filter(record="profile/1/7"), world.clock.now(), dry_run=False)
+    world.call("create", email="a@x.nl", name="A")
+    world.settle()
+    done = world.desk.replay(Filter(record="profile/1/7"), world.clock.now(), exact=False, again=False, dry_run=False)
+    assert (done.done, done.left) == (0, {"held: goes when it is released": 1})
+    world.settle()
+    assert world.states() == ["held"]
+
+
 def test_s27_an_observed_destination_is_sent_nothing_and_going_live_delivers_the_newest_state():
     """What would have been sent is visible meanwhile."""
     world = World(mode=Mode.OBSERVE)

@@ -181,7 +181,9 @@ class SqliteDesk:
                     left["older than the newest state, superseded"] += 1
                 else:
                     seen.add((record, mapping))
-                    done.append(self._renew(delivery, event, record, mapping, state, now, left))
+                    newest = self._renew(delivery, event, record, mapping, state, now, left)
+                    if newest is not None:
+                        done.append(newest)
             if dry_run:
                 conn.execute("ROLLBACK")
                 conn.execute("BEGIN")
@@ -189,10 +191,10 @@ class SqliteDesk:
 
     def _renew(
         self, delivery: int, event: int, record: int, mapping: int, state: int, now: Instant, left: Counter[str]
-    ) -> int:
-        """Make the line's newest state due; return its event."""
+    ) -> int | None:
+        """Make the line's newest state due; return its event, or None when that is held."""
         newest = self._db.conn.execute(
-            "SELECT l.event FROM lines l JOIN deliveries d ON d.event = l.event AND d.mapping = l.mapping"
+            "SELECT l.event, d.state FROM lines l JOIN deliveries d ON d.event = l.event AND d.mapping = l.mapping"
             " WHERE l.record = ? AND l.mapping = ?",
             (record, mapping),
         ).fetchone()
@@ -204,6 +206,9 @@ class SqliteDesk:
         if newest[0] != event:
             self._supersede(delivery, state, now)
             left["older than the newest state, superseded"] += 1
+        if newest[1] == HELD:
+            left["held: goes when it is released"] += 1
+            return None
         return int(newest[0])
 
     def _again(self, delivery: int, now: Instant, flags: Flag) -> None:

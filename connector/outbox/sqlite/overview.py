@@ -1,5 +1,7 @@
 """The figures of `status`: counted as they happen, so that a large outbox answers as fast as a small one."""
 
+import json
+
 from connector.domain.delivery import DeliveryState
 from connector.outbox.port import Status
 from connector.outbox.sqlite.controls import Controls
@@ -16,10 +18,12 @@ def overview(db: Database, controls: Controls) -> Status:
     deliveries = dict(conn.execute("SELECT state, sum(n) FROM tally GROUP BY state").fetchall())
     events = dict(conn.execute("SELECT state, n FROM event_tally").fetchall())
     counters = {name: (value, at) for name, value, at in conn.execute("SELECT name, value, at FROM counters")}
+    nobody_s = unserved(db)
     oldest_due = conn.execute(
         "SELECT min(due_at) FROM (SELECT (SELECT min(due_at) FROM deliveries WHERE mapping = m.mapping"
-        " AND priority = p.p AND state = 0 AND due_at IS NOT NULL) due_at FROM (SELECT DISTINCT mapping FROM tally) m,"
-        " (SELECT 0 p UNION SELECT 1) p)"
+        " AND priority = p.p AND state = 0 AND due_at IS NOT NULL) due_at FROM (SELECT DISTINCT mapping FROM tally"
+        f" WHERE mapping NOT IN ({','.join('?' * len(nobody_s))})) m, (SELECT 0 p UNION SELECT 1) p)",
+        [db.find_name(name) for name in nobody_s],
     ).fetchone()[0]
     oldest_new = conn.execute("SELECT received_at FROM events WHERE state = 0 ORDER BY id LIMIT 1").fetchone()
     newest = conn.execute("SELECT received_at FROM events ORDER BY id DESC LIMIT 1").fetchone()
@@ -39,7 +43,20 @@ def overview(db: Database, controls: Controls) -> Status:
         bytes=db.size(),
         free_bytes=db.free(),
         dead_by_mapping=_dead_by_mapping(db),
+        unserved=nobody_s,
     )
+
+
+def unserved(db: Database) -> dict[str, int]:
+    """How many deliveries wait for a mapping that was not in force when a deliverer last began, by its name."""
+    row = db.conn.execute("SELECT value FROM meta WHERE key = 'mappings'").fetchone()
+    if row is None:
+        return {}
+    in_force = set(json.loads(row[0]))
+    rows = db.conn.execute(
+        "SELECT mapping, n FROM tally WHERE state = ? AND n > 0 ORDER BY mapping", (int(DeliveryState.PENDING),)
+    ).fetchall()
+    return {name: int(n) for mapping, n in rows if (name := db.word(mapping)) not in in_force}
 
 
 def _dead_by_mapping(db: Database) -> dict[str, int]:

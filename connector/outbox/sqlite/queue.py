@@ -1,5 +1,6 @@
 """The deliverer's side: what is due, leases, and settling. Every write is one short transaction."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 
 from connector.domain.accepted import Hasher
@@ -25,6 +26,7 @@ from connector.outbox.sqlite.inbox import TYPES, add_counts
 from connector.outbox.sqlite.lines import LEASED, PENDING, Flag, Lines
 from connector.outbox.sqlite.links import Links
 from connector.outbox.sqlite.locks import Locks
+from connector.outbox.sqlite.overview import unserved
 from connector.outbox.sqlite.owner import OWNER_SHIFT, Owners
 from connector.outbox.sqlite.pruning import Pruning
 from connector.outbox.sqlite.routing import Routing
@@ -302,16 +304,19 @@ class SqliteQueue:
         """Remove events whose time has passed, one small step."""
         return self._pruning.step(now, keep, limit)
 
-    def clamp(self, mappings: Iterable[str], latest: Instant) -> None:
-        """Nothing waits for longer than that."""
+    def begin(self, mappings: Iterable[str], latest: Instant) -> Mapping[str, int]:
+        """Remember which mappings are in force; nothing waits longer than until `latest`."""
+        names = sorted(mappings)
         with self._db.write() as conn:
-            for mapping in mappings:
+            conn.execute("INSERT OR REPLACE INTO meta VALUES ('mappings', ?)", (json.dumps(names),))
+            for mapping in names:
                 for priority in Priority:
                     conn.execute(
                         f"UPDATE deliveries SET due_at = ? WHERE mapping = ? AND priority = ? AND state = {PENDING}"
                         " AND due_at > ?",
                         (latest, self._db.find_name(mapping), priority, latest),
                     )
+        return unserved(self._db)
 
     def shift(self, before: Millis, after: Millis, boot_id: str, now: Instant) -> None:
         """The time of day jumped: move what was planned on the old clock, unless another process has done so."""
