@@ -31,36 +31,36 @@ def test(ctx: click.Context, config_file: Path | None, junit: Path | None, files
             examined = [(None, examine(bench.config.mappings))]
     except ProblemsError as error:
         give_up(error.problems)
-    results: list[Result] = []
+    results: list[tuple[str, Result]] = []
     for file, one in examined:
         if one.mappings is None:
             give_up(one.errors)
         results += _run(one, file)
-    for result in results:
-        _show(result)
-    failed = sum(not result.holds for result in results)
+    for where, result in results:
+        _show(result, where)
+    failed = sum(not result.holds for _, result in results)
     click.echo(
         f"{len(results)} examples, {failed} {'does' if failed == 1 else 'do'} not hold."
         if failed
         else f"{len(results)} examples, all hold."
     )
     if junit is not None:
-        junit.write_text(_junit(results), encoding="utf-8")
+        junit.write_text(_junit([result for _, result in results]), encoding="utf-8")
     raise SystemExit(exits.NOT_SO if failed else exits.DONE)
 
 
-def _run(examined: Examined, file: Path | None) -> list[Result]:
+def _run(examined: Examined, file: Path | None) -> list[tuple[str, Result]]:
     assert examined.mappings is not None
     return [
-        run(examined.mappings.mappings[group.mapping], example, number)
+        (group.file, run(examined.mappings.mappings[group.mapping], example, number))
         for group in examined.examples
         if file is None or group.file == str(file)
         for number, example in enumerate(group.examples, 1)
     ]
 
 
-def _show(result: Result) -> None:
-    click.echo(f"{'ok   ' if result.holds else 'WRONG'} {result.mapping}: {result.name}")
+def _show(result: Result, file: str) -> None:
+    click.echo(f"ok    {result.mapping}: {result.name}" if result.holds else f"WRONG {file}: {result.name}")
     for difference in result.differences:
         click.echo(f"        {difference.about}")
         click.echo(f"          - {difference.expected}")

@@ -168,16 +168,16 @@ def test_test_shows_what_came_out_otherwise(house):
     found = invoke(run_examples, readers, "--junit", house / "report.xml")
     assert found.exit_code == 1
     for lines in (
-        "WRONG readers: example 2\n        verb\n          - update\n          + upsert\n",
+        f"WRONG {readers}: example 2\n        verb\n          - update\n          + upsert\n",
         '        set.copernica_id\n          - 1\n          + "1"\n',
         '        set.lastname\n          - "Smit"\n          + nothing\n',
         '        set.firstname\n          - nothing\n          + "Anna"\n',
         "        clear.phone\n          - null\n          + nothing\n",
         '        match\n          - [{"email": "a@b.nl"}]\n          + [{"copernica_id": "1"}, {"email": "a@b.nl"}]\n',
         "ok    readers: skipped\n",
-        "WRONG readers: not dead\n        dead\n          - anything\n          + upsert: ",
+        f"WRONG {readers}: not dead\n        dead\n          - anything\n          + upsert: ",
         "ok    readers: taken\n",
-        "WRONG readers: not taken\n        taken\n",
+        f"WRONG {readers}: not taken\n        taken\n",
         "6 examples, 3 do not hold.\n",
     ):
         assert lines in found.stdout, lines

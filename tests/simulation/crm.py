@@ -75,6 +75,7 @@ class Row:
     links: set[str] = field(default_factory=set)
     deleted_at: int | None = None
     deleted_by: str = ""
+    came_late: bool = False  # made by a request that left after its lease
     late: bool = False  # made by a request that left after its lease: nobody knows of it (S21) until it is found
 
 

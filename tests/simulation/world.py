@@ -400,7 +400,7 @@ class World:
         call = self.events[request.leased.attempt.due.call.event_id]
         if request.kind == "create":
             row = store.create(obj, request.fields, now, call.record)
-            row.late = late
+            row.late = row.came_late = late
         assert row is not None
         if request.kind == "update":
             store.put(row, request.fields, now, "us")
