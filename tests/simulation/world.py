@@ -404,7 +404,7 @@ class World:
         assert row is not None
         if request.kind == "update":
             store.put(row, request.fields, now, "us")
-            row.late = row.late and late
+            row.late = row.late and (late or call.record != row.maker)
         elif request.kind == "associate":
             row.links.add(request.fields["to"])
         elif request.kind == "erase":
