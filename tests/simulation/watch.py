@@ -210,7 +210,7 @@ class Watch:
         if fate is not Settled.DONE or kind in ("ambiguous", "retry"):
             self.doubt(event)
         made = settlement.link.crm_id if settlement.link is not None and fate is Settled.DONE else None
-        if made is not None and (found := self.world.store.get(settlement.object, made)) is not None:
+        if kind == "created" and made is not None and (found := self.world.store.get(settlement.object, made)) is not None:
             found.late = False  # made after its lease, and before anybody else had it: its answer counted
         if fate is Settled.DONE and settlement.state is DeliveryState.DELIVERED:
             self.certain[key] = (settlement.version, wanted(settlement.object, call))
