@@ -18,6 +18,7 @@ from connector.outbox.port import Due, LinkChange, MissingParent, ParentView, St
 
 _PARENT_SOON: Millis = SECOND
 _PARENT_LATEST: Millis = 30 * SECOND
+_WAITS = "waits for the record that it is linked to"
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,9 +222,11 @@ def _write(due: Due, mapping: Mapping, change: Change, known: Knowledge, now: In
     views = known.parents(due.destination, [_wanted(parent) for parent in change.parents]) if change.parents else ()
     pairs = list(zip(change.parents, views, strict=True))
     if any(view.coming for _, view in pairs):
-        age = max(0, now - due.call.request.request.received_at)
+        age = now - due.call.request.request.received_at
+        if age < 0:  # the clock was set back, and nobody knows how long it has waited
+            return Postpone(due, now + _PARENT_LATEST, _WAITS)
         wait = min(max(_PARENT_SOON, age // 4), _PARENT_LATEST)
-        return Postpone(due, now + wait, "waits for the record that it is linked to")
+        return Postpone(due, now + wait, _WAITS)
     each = mapping.deliver is Deliver.EACH
     linked = {parent.relation: view.crm_id for parent, view in pairs if view.crm_id is not None}
     difference = compare(

@@ -263,7 +263,8 @@ class Deliverer:
             spans.append(due - now)
         spans += [until - now for (until,) in conn.execute("SELECT until FROM pauses WHERE until > ?", (now,))]
         spans += [
-            until + 1 - elapsed for (until,) in conn.execute("SELECT lease_until FROM deliveries WHERE state = 1")
+            max(250, until + 1 - elapsed)
+            for (until,) in conn.execute("SELECT lease_until FROM deliveries WHERE state = 1")
         ]
         return max(100 if self.pool.busy else 5, min(spans))  # a job that ends wakes us
 

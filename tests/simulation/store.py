@@ -126,6 +126,6 @@ class SimQueue(SqliteQueue):
         for one, fate, lease in zip(settlements, settled, held, strict=True):
             if fate is not Settled.LOST and lease != (one.lease,):
                 raise DivergenceError(f"S21: {one} is settled under a lease that is not its own, but {lease}")
-            self._world.watch.on_settled(one, fate)
+            self._world.watch.on_settled(one, fate, now)
         self._world.watch.after_settle(settlements)
         return settled

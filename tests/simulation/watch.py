@@ -12,7 +12,7 @@ from connector.outbox.port import Settled, Settlement
 from connector.outbox.sqlite.owner import OWNER_SHIFT
 from tests.simulation.calls import Call
 from tests.simulation.crm import Request, Row
-from tests.simulation.kernel import DivergenceError
+from tests.simulation.kernel import T0, DivergenceError
 from tests.simulation.model import SHARED, wanted
 
 if TYPE_CHECKING:
@@ -189,7 +189,8 @@ class Watch:
 
     # ── what is settled ──
 
-    def on_settled(self, settlement: Settlement, fate: Settled) -> None:
+    def on_settled(self, settlement: Settlement, fate: Settled, now: int) -> None:
+        """`now` is when the engine weighed it: it may have been stopped since."""
         kind = settlement.outcome or "none"
         self.world.kernel.counts[f"outcome {kind}{'' if fate is Settled.DONE else ' (' + fate.value + ')'}"] += 1
         row = self.world.db.conn.execute(
@@ -204,13 +205,18 @@ class Watch:
         if settlement.counted and kind in _FREE:
             self.diverge(f"S23: {kind} costs {call.record} an attempt")
         clock = self.world.kernel.clock
-        proven = self.fine_at is not None and clock.true - self.fine_at <= _PROVEN_FOR
+        weighed_at = min(clock.true, now - T0 - clock.offset)
+        proven = self.fine_at is not None and weighed_at - self.fine_at <= _PROVEN_FOR
         if settlement.counted and not proven and self.jumped_at < (self.fine_at or 0):
             self.diverge(f"S23: {kind} costs {call.record} an attempt while nothing shows that the CRM works")
         if fate is not Settled.DONE or kind in ("ambiguous", "retry"):
             self.doubt(event)
         made = settlement.link.crm_id if settlement.link is not None and fate is Settled.DONE else None
-        if kind == "created" and made is not None and (found := self.world.store.get(settlement.object, made)) is not None:
+        if (
+            kind == "created"
+            and made is not None
+            and (found := self.world.store.get(settlement.object, made)) is not None
+        ):
             found.late = False  # made after its lease, and before anybody else had it: its answer counted
         if fate is Settled.DONE and settlement.state is DeliveryState.DELIVERED:
             self.certain[key] = (settlement.version, wanted(settlement.object, call))
