@@ -149,6 +149,8 @@ class Engine:
         if self._offset is not None and abs(offset - self._offset) > _JUMP:
             self.log("the time of day jumped", milliseconds=offset - self._offset)
             self.queue.shift(self._offset, offset, self.boot_id, now)
+            for health in self._health.values():
+                health.shift(offset - self._offset)
             self._offset = offset
         elif self._offset is None:
             self._offset = offset

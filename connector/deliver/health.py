@@ -69,6 +69,14 @@ class Health:
         since = before.since if before is not None and before.subject == pause.subject else pause.since
         return replace(pause, until=now + wait, probes=probes, since=since)
 
+    def shift(self, by: Millis) -> None:
+        """The time of day jumped: what happened lately still did."""
+        if self.last_success is not None:
+            self.last_success += by
+        moved = [(at + by, failed) for at, failed in self.recent]
+        self.recent.clear()
+        self.recent.extend(moved)
+
     def recovered(self) -> None:
         """The destination works again: what failed before says nothing any more."""
         self.recent.clear()

@@ -635,6 +635,20 @@ def test_s27_a_hold_of_a_record_covers_later_states_and_release_sends_the_newest
     assert world.contacts()[0]["firstname"] == "C"
 
 
+def test_s23_a_clock_that_is_set_back_makes_no_old_success_new():
+    """The other delivery succeeded ten minutes ago, whatever the time of day says since: failures cost no attempt."""
+    world = World(schedule=Schedule(attempts=1, give_up_after=0, jitter=0))
+    world.call("create", 1, email="a@x.nl", name="A")
+    world.settle()
+    world.clock.pass_(600_000)
+    world.clock.time -= 600_000
+    world.settle()
+    world.crm.faults = [answer(OutcomeKind.RETRY, reason="500", status=500)]
+    world.call("create", 2, email="b@x.nl", name="B")
+    world.settle()
+    assert world.states()[-1] == "pending"
+
+
 def test_s27_a_replay_of_a_held_record_says_that_it_is_held():
     """It does not go before it is released, and is not counted as if it did."""
     world = World()
