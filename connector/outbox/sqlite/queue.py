@@ -237,7 +237,9 @@ class SqliteQueue:
             return False  # somebody came to share it since it was decided to remove it (S16)
         locked = self._locks.locked_until(record, mapping, take.keys, now)
         if locked is not None:
-            conn.execute("UPDATE deliveries SET due_at = ? WHERE id = ?", (locked, take.delivery_id))
+            conn.execute(
+                "UPDATE deliveries SET due_at = ? WHERE id = ? AND due_at IS NOT NULL", (locked, take.delivery_id)
+            )
             return False
         self._locks.take(take, record)
         conn.execute(
@@ -291,12 +293,16 @@ class SqliteQueue:
         total = 0
         with self._db.write() as conn:
             for mapping in mappings:
+                number = self._db.find_name(mapping)
                 done = conn.execute(
-                    f"UPDATE deliveries SET state = {PENDING}, due_at = ?, changed_at = ?, reason = NULL"
-                    f" WHERE mapping = ? AND state = {int(DeliveryState.HELD)} AND reason LIKE 'observe%'",
-                    (now, now, self._db.find_name(mapping)),
-                )
-                total += done.rowcount
+                    f"UPDATE deliveries SET state = {PENDING}, due_at = NULL, changed_at = ?, reason = NULL"
+                    f" WHERE mapping = ? AND state = {int(DeliveryState.HELD)} AND reason LIKE 'observe%'"
+                    " RETURNING record",
+                    (now, number),
+                ).fetchall()
+                for (record,) in sorted(set(done)):
+                    self._lines.unblock(record, number or 0, now)
+                total += len(done)
         return total
 
     @speaks
