@@ -130,3 +130,19 @@ def test_a_newer_state_that_takes_the_place_of_the_head_leaves_no_line_without_o
     assert outbox.events_due("people") == [second]
     outbox.call(3, "people")
     assert outbox.events_due("people") == [first]
+
+
+@pytest.mark.parametrize("state", [DeliveryState.DELIVERED, DeliveryState.PENDING])
+def test_s21_a_doubt_about_a_state_that_has_a_newer_one_behind_it_makes_that_one_go_whole(outbox, state):
+    """The older one does not go again in between; what the CRM has is not believed, whatever the older one's answer was."""
+    outbox.call(1, "people")
+    (one,) = outbox.due("people")
+    late = outbox.take(one)
+    outbox.queue.recover(T0, T0 + 1, "boot")  # its lease has ended
+    (one,) = outbox.due("people")
+    lease = outbox.take(one)
+    outbox.answer(one, late, DeliveryState.DELIVERED)  # too late: what was sent may have come after what is under way
+    second = outbox.call(2, "people")
+    outbox.answer(one, lease, state, accepted=Accepted(known=True))
+    (newest,) = outbox.due("people")
+    assert (newest.call.event_id, newest.forced) == (second, True)
