@@ -146,3 +146,16 @@ def test_s21_a_doubt_about_a_state_that_has_a_newer_one_behind_it_makes_that_one
     outbox.answer(one, lease, state, accepted=Accepted(known=True))
     (newest,) = outbox.due("people")
     assert (newest.call.event_id, newest.forced) == (second, True)
+
+
+def test_a_claim_from_before_takes_nothing_that_waits_for_another_one_of_its_line(outbox):
+    """It was the head when it was looked at; an operator has put another one before it since (S2)."""
+    outbox.call(1)
+    outbox.decide(DeliveryState.DEAD)
+    outbox.call(2)
+    (second,) = outbox.due()
+    outbox.desk.discard(Filter(states=("pending",)), T0, dry_run=False)
+    outbox.desk.replay(Filter(), T0, exact=False, again=False, dry_run=False)
+    assert outbox.take(second) is None
+    (first,) = outbox.due()
+    assert outbox.take(first) is not None

@@ -49,7 +49,7 @@ MUTANTS = (
     Mutant("settle without looking at the lease", "outbox/sqlite/settling.py",
            "elif state != LEASED or lease != settlement.lease:", "elif state != LEASED:"),
     Mutant("lease what is leased already", "outbox/sqlite/queue.py",
-           '"SELECT record, mapping, event FROM deliveries WHERE id = ? AND state = 0"',
+           '"SELECT record, mapping, event FROM deliveries WHERE id = ? AND state = 0 AND due_at IS NOT NULL"',
            '"SELECT record, mapping, event FROM deliveries WHERE id = ?"'),
     Mutant("a claim that was decided on an older link is granted", "outbox/sqlite/queue.py",
            "if self._links.version(record, destination, obj) != take.link_version:", "if False:"),

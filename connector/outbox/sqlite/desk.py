@@ -186,8 +186,7 @@ class SqliteDesk:
                     newest = self._renew(delivery, event, record, mapping, state, now, left)
                     if newest is not None:
                         done.append(newest)
-            for record, mapping in sorted(singly):
-                self._lines.unblock(record, mapping, now)
+            self._unblock(singly, now)
             if dry_run:
                 conn.execute("ROLLBACK")
                 conn.execute("BEGIN")
@@ -215,6 +214,10 @@ class SqliteDesk:
             left["held: goes when it is released"] += 1
             return None
         return int(newest[0])
+
+    def _unblock(self, lines: Iterable[tuple[int, int]], now: Instant) -> None:
+        for record, mapping in sorted(lines):
+            self._lines.unblock(record, mapping, now)
 
     def _again(self, delivery: int, now: Instant, flags: Flag) -> None:
         """Make it pending; it is due when its line is unblocked."""

@@ -225,7 +225,8 @@ class SqliteQueue:
     def _take(self, take: Take, now: Instant) -> bool:
         db, conn = self._db, self._db.conn
         row = conn.execute(
-            "SELECT record, mapping, event FROM deliveries WHERE id = ? AND state = 0", (take.delivery_id,)
+            "SELECT record, mapping, event FROM deliveries WHERE id = ? AND state = 0 AND due_at IS NOT NULL",
+            (take.delivery_id,),
         ).fetchone()
         if row is None:
             return False
@@ -237,9 +238,7 @@ class SqliteQueue:
             return False  # somebody came to share it since it was decided to remove it (S16)
         locked = self._locks.locked_until(record, mapping, take.keys, now)
         if locked is not None:
-            conn.execute(
-                "UPDATE deliveries SET due_at = ? WHERE id = ? AND due_at IS NOT NULL", (locked, take.delivery_id)
-            )
+            conn.execute("UPDATE deliveries SET due_at = ? WHERE id = ?", (locked, take.delivery_id))
             return False
         self._locks.take(take, record)
         conn.execute(

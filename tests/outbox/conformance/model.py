@@ -192,6 +192,8 @@ class Model:
         """Why a claim is not granted; empty: it is."""
         if one is None or one.state is not D.PENDING:
             return "not pending"
+        if one.due is None:
+            return "not its turn"
         link = (take.destination, take.object, one.record)
         if self.token(link) != token:
             return "the link has changed"
@@ -238,6 +240,9 @@ class Model:
                 return Settled.LOST
         elif one.state is not D.LEASED or one.lease != said.lease:
             if said.wrote:
+                late = self.link(link)  # what it did is in doubt again
+                late.doubt_at = now
+                late.doubt_events = [*(event for event in late.doubt_events if event != one.event), one.event][-8:]
                 self.doubt(one.line, now)
             return Settled.LOST
         self.let_go(one, now, lasting=said.may_show_late)

@@ -89,7 +89,10 @@ class People:
                 elif newest is not one:
                     self._give_way(one, now)
                     left["older"] += 1
-                done.add(newest.event)
+                if newest.state is D.HELD:
+                    left["held"] += 1
+                else:
+                    done.add(newest.event)
         for line in touched:
             model.unblock(line, now)
         return len(done), dict(left), sorted(done)
@@ -169,6 +172,9 @@ class People:
                 word, until = "dead", changed + keep.dead
             else:
                 word, until = "settled", changed + keep.settled
+            doubts = (link.doubt_events for key, link in self._model.links.items() if key[2] == event.record)
+            if mine and any(event.id in events for events in doubts):  # what it may have made is recognised by it
+                word, until = "settled", changed + max(keep.settled, keep.dead)
             if event.state is not EventState.NEW and not states & {D.PENDING, D.LEASED} and until < now:
                 found[event.id] = word
         return found
@@ -234,11 +240,6 @@ class People:
         return bool(self._orders(record))
 
     # ── the clock ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def clamp(self, mappings: Sequence[str], latest: Instant) -> None:
-        for one in self._model.deliveries.values():
-            if one.mapping in mappings and one.due is not None:
-                one.due = min(one.due, latest)
 
     def shift(self, by: Millis, now: Instant) -> set[Key]:
         """What waited goes on to wait for as long. Return what was due already: it stays so, whatever its time says."""

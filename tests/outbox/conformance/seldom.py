@@ -43,7 +43,6 @@ happenings = st.one_of(
     st.tuples(st.just("reboot")),
     st.tuples(st.just("restore")),
     st.tuples(st.just("clock_jumps"), st.sampled_from([-2 * HOUR, -5 * SECOND, 5 * SECOND, 2 * HOUR])),
-    st.tuples(st.just("clamp"), some, st.sampled_from([0, MINUTE])),
     st.tuples(st.just("go_live"), some),
     st.tuples(
         st.just("pause"), st.sampled_from(["crm", "crm/contact", "people"]), st.sampled_from(["operator", "throttled"]),
@@ -204,10 +203,6 @@ class Seldom(RuleBasedStateMachine):
             subject: Pause(subject, one.by, one.reason, one.since, None if one.until is None else one.until + by)
             for subject, one in self.pauses.items()
         }
-
-    def _clamp(self, number: int, mappings: list[str], by: int) -> None:
-        self.handles[number].queue.clamp(mappings, self.now + by)
-        People(self.model).clamp(mappings, self.now + by)
 
     def _go_live(self, number: int, mappings: list[str]) -> None:
         """A destination is observed no longer (S27)."""
