@@ -8,7 +8,7 @@ FUZZ   ?= .venv-fuzz
 SECONDS_EACH ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test simulate mutants kills commits real-servers bench fuzz fuzz-guided check format wheel clean
+.PHONY: help setup demo test simulate mutants conformance kills commits real-servers bench fuzz fuzz-guided check format wheel clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ kills: setup ## kill -9 of receiver and deliverer, a hundred times at random: no
 
 commits: setup ## a CRM that commits and dies at random places of every step: nothing twice, nothing lost (ARGS="--records 1000 --seed 1")
 	@$(BIN)/python -m tests.torture.commits $(ARGS)
+
+conformance: setup ## the state machine over the outbox port, with other examples each time (EXAMPLES=3000; the suite runs 150)
+	@CONFORMANCE_EXAMPLES=$(or $(EXAMPLES),3000) $(BIN)/python -m pytest -p no:xdist tests/outbox/conformance $(ARGS)
 
 real-servers: setup ## install Tryton and Kinto apart (.venv-tryton, .venv-kinto): then `make test` runs against them, too
 	@$(BIN)/python -m tests.real.install $(ARGS)

@@ -49,7 +49,7 @@ MUTANTS = (
     Mutant("settle without looking at the lease", "outbox/sqlite/settling.py",
            "elif state != LEASED or lease != settlement.lease:", "elif state != LEASED:"),
     Mutant("lease what is leased already", "outbox/sqlite/queue.py",
-           '"SELECT record, mapping, event FROM deliveries WHERE id = ? AND state = 0"',
+           '"SELECT record, mapping, event FROM deliveries WHERE id = ? AND state = 0 AND due_at IS NOT NULL"',
            '"SELECT record, mapping, event FROM deliveries WHERE id = ?"'),
     Mutant("a claim that was decided on an older link is granted", "outbox/sqlite/queue.py",
            "if self._links.version(record, destination, obj) != take.link_version:", "if False:"),
@@ -120,6 +120,16 @@ MUTANTS = (
            "for result in self._unsettled:", "for result in [self._unsettled.pop(0) for _ in list(self._unsettled)]:"),
     Mutant("calls are answered before they are on disk", "receive/committer.py",
            "            receipts = self._use(lambda inbox: inbox.append([order.call for order in group]))\n", _EARLY),
+    Mutant("recovery ends no lease by its time", "outbox/sqlite/settling.py",
+           "(lease_until < ? OR lease >>", "(lease_until < 0 * ? OR lease >>"),
+    Mutant("what is pending is pruned", "outbox/sqlite/pruning.py", "if states & _OPEN:", "if False:"),
+    Mutant("a replay goes before live traffic", "outbox/sqlite/desk.py",
+           "self._lines.renew(record, mapping, now, priority=Priority.REPLAY)", "self._lines.renew(record, mapping, now)"),
+    Mutant("a proof is forgotten while it counts", "outbox/sqlite/pruning.py",
+           "ORDER BY rowid LIMIT ?) AND until < ?", "ORDER BY rowid LIMIT ?) AND until > ?"),
+    Mutant("what waits behind a held head waits for ever", "outbox/sqlite/desk.py",
+           "for row in done:\n                    self._lines.unblock(row[4], row[3], now)\n        return Done(len(done), ids",
+           "for row in done[:0]:\n                    self._lines.unblock(row[4], row[3], now)\n        return Done(len(done), ids"),
 )  # fmt: skip
 
 

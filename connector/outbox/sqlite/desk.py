@@ -160,6 +160,7 @@ class SqliteDesk:
         done: list[int] = []
         with self._db.write() as conn:
             seen: set[tuple[int, int]] = set()
+            singly: set[tuple[int, int]] = set()
             for delivery, event, event_state, mapping, record, state, flags, _ in self._newest_first(wanted):
                 if delivery is None:
                     if event_state in (EventState.UNWANTED, EventState.NOT_UNDERSTOOD):
@@ -175,6 +176,7 @@ class SqliteDesk:
                         left["delivered already (--again sends it once more)"] += 1
                     else:
                         self._again(delivery, now, Flag.FORCED | (Flag.EXACT if exact else Flag(0)))
+                        singly.add((record, mapping))
                         done.append(event)
                 elif (record, mapping) in seen:
                     self._supersede(delivery, state, now)
@@ -184,6 +186,7 @@ class SqliteDesk:
                     newest = self._renew(delivery, event, record, mapping, state, now, left)
                     if newest is not None:
                         done.append(newest)
+            self._unblock(singly, now)
             if dry_run:
                 conn.execute("ROLLBACK")
                 conn.execute("BEGIN")
@@ -201,6 +204,7 @@ class SqliteDesk:
         if newest is None:
             # The newest state is pruned: what was selected is the newest there is.
             self._again(delivery, now, Flag.FORCED)
+            self._lines.unblock(record, mapping, now)
             return event
         self._lines.renew(record, mapping, now, priority=Priority.REPLAY)
         if newest[0] != event:
@@ -211,11 +215,16 @@ class SqliteDesk:
             return None
         return int(newest[0])
 
+    def _unblock(self, lines: Iterable[tuple[int, int]], now: Instant) -> None:
+        for record, mapping in sorted(lines):
+            self._lines.unblock(record, mapping, now)
+
     def _again(self, delivery: int, now: Instant, flags: Flag) -> None:
+        """Make it pending; it is due when its line is unblocked."""
         self._db.conn.execute(
-            "UPDATE deliveries SET state = ?, due_at = ?, changed_at = ?, priority = ?, attempts = 0, counted_ms = 0,"
-            " flags = flags | ?, reason = NULL WHERE id = ?",
-            (PENDING, now, now, int(Priority.REPLAY), int(flags), delivery),
+            "UPDATE deliveries SET state = ?, due_at = NULL, changed_at = ?, priority = ?, attempts = 0,"
+            " counted_ms = 0, flags = flags | ?, reason = NULL WHERE id = ?",
+            (PENDING, now, int(Priority.REPLAY), int(flags), delivery),
         )
 
     def _supersede(self, delivery: int, state: int, now: Instant) -> None:
@@ -237,6 +246,8 @@ class SqliteDesk:
                         "UPDATE deliveries SET state = ?, due_at = NULL, changed_at = ?, reason = ? WHERE id = ?",
                         (HELD, now, "by an operator", row[0]),
                     )
+                for row in done:
+                    self._lines.unblock(row[4], row[3], now)
         return Done(len(done), ids=tuple(row[1] for row in done))
 
     def _subjects(self, wanted: Filter) -> Sequence[tuple[str, str]]:

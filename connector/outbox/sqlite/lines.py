@@ -82,10 +82,11 @@ class Lines:
             conn.execute("UPDATE deliveries SET flags = flags | ? WHERE id = ?", (int(Flag.FORCED), delivery))
         else:
             conn.execute(
-                f"UPDATE deliveries SET state = {PENDING}, due_at = ?, changed_at = ?, priority = ?, attempts = 0,"
+                f"UPDATE deliveries SET state = {PENDING}, due_at = NULL, changed_at = ?, priority = ?, attempts = 0,"
                 " counted_ms = 0, flags = flags | ?, reason = NULL WHERE id = ?",
-                (now, now, priority, int(Flag.FORCED), delivery),
+                (now, priority, int(Flag.FORCED), delivery),
             )
+            self.unblock(record, mapping, now)
         return True
 
     def doubt(self, record: int, mapping: int, now: Instant) -> None:

@@ -225,7 +225,8 @@ class SqliteQueue:
     def _take(self, take: Take, now: Instant) -> bool:
         db, conn = self._db, self._db.conn
         row = conn.execute(
-            "SELECT record, mapping, event FROM deliveries WHERE id = ? AND state = 0", (take.delivery_id,)
+            "SELECT record, mapping, event FROM deliveries WHERE id = ? AND state = 0 AND due_at IS NOT NULL",
+            (take.delivery_id,),
         ).fetchone()
         if row is None:
             return False
@@ -291,12 +292,16 @@ class SqliteQueue:
         total = 0
         with self._db.write() as conn:
             for mapping in mappings:
+                number = self._db.find_name(mapping)
                 done = conn.execute(
-                    f"UPDATE deliveries SET state = {PENDING}, due_at = ?, changed_at = ?, reason = NULL"
-                    f" WHERE mapping = ? AND state = {int(DeliveryState.HELD)} AND reason LIKE 'observe%'",
-                    (now, now, self._db.find_name(mapping)),
-                )
-                total += done.rowcount
+                    f"UPDATE deliveries SET state = {PENDING}, due_at = NULL, changed_at = ?, reason = NULL"
+                    f" WHERE mapping = ? AND state = {int(DeliveryState.HELD)} AND reason LIKE 'observe%'"
+                    " RETURNING record",
+                    (now, number),
+                ).fetchall()
+                for (record,) in sorted(set(done)):
+                    self._lines.unblock(record, number or 0, now)
+                total += len(done)
         return total
 
     @speaks

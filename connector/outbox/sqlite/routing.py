@@ -123,6 +123,8 @@ class Routing:
                 superseded = self._lines.supersede(record, mapping, (PENDING, HELD), event_id, now)
         if state == PENDING and self._must_wait(record, mapping, event_id):
             conn.execute("UPDATE deliveries SET due_at = NULL WHERE event = ? AND mapping = ?", (event_id, mapping))
+            if superseded:  # by it, perhaps the one that the others waited for
+                self._lines.unblock(record, mapping, now)
         return 1, superseded, int(revived)
 
     def _inherit(self, record: int, mapping: int, due_at: Instant) -> Instant:

@@ -55,7 +55,7 @@ class Settling:
         if settlement.state in _SUCCESS:
             add_counts(self._db, {settlement.state.word: 1}, now)
             self._lines.supersede(record, mapping, (DEAD, HELD), event, now)
-        if again and result is not Settled.SUPERSEDED:
+        if again and not self._force_newer(record, mapping, rank, event, flags):
             self._go_again(settlement.delivery_id, now)
         self._lines.unblock(record, mapping, now)
         return result
@@ -118,6 +118,17 @@ class Settling:
         ).fetchone()
         return None if row is None else int(row[0])
 
+    def _force_newer(self, record: int, mapping: int, rank: int, event: int, flags: int) -> bool:
+        """Make a newer state of the line that waits go whole, in the place of this one; tell whether there is one."""
+        newer = None if flags & (Flag.EACH | Flag.EXACT) else self._newer(record, mapping, rank, event)
+        if newer is None:
+            return False
+        self._db.conn.execute(
+            "UPDATE deliveries SET flags = flags | ? WHERE event = ? AND mapping = ?",
+            (int(Flag.FORCED), newer, mapping),
+        )
+        return True
+
     def _go_again(self, delivery: int, now: Instant) -> None:
         self._db.conn.execute(
             f"UPDATE deliveries SET state = {PENDING}, due_at = ?, flags = (flags | ?) & ~? WHERE id = ?",
@@ -155,6 +166,8 @@ class Settling:
             (until, *gone),
         ).fetchall()
         for delivery, record, mapping, event, rank, flags, lease in rows:
+            if flags & Flag.AGAIN:
+                self._force_newer(record, mapping, rank, event, flags)
             if lease >> OWNER_SHIFT in gone:
                 conn.execute("UPDATE links SET doubt_at = min(doubt_at, ?) WHERE record = ?", (now, record))
             newer = None if flags & (Flag.EACH | Flag.EXACT) else self._newer(record, mapping, rank, event)
