@@ -175,6 +175,8 @@ class Model:
                 continue  # a colleague's edit, later than ours, and nothing changed at Copernica since
             if name == "phone" and event <= self.world.last_event_before.get(1, 10**9):
                 continue  # the field was added to the mapping later
+            if value == "" and row.came_late:
+                continue  # one that nobody knew of was found, and what it said counts as filled by others (S17)
             if value == "" and mapping == "clients":
                 continue  # what the mapping filled under its old name counts as filled by others (S9, S17)
             raise DivergenceError(f"{place}: {obj} {row.id} has {name} = {found!r}, and should have {value!r}")
