@@ -103,7 +103,9 @@ def row(seed: int, *, quick: bool, say: Say) -> Row:
     )
 
 
-def _spell(ground: Ground, disks: dict[str, Disk], chance: random.Random, how: str, ended: list[tuple[str, int]]) -> None:
+def _spell(
+    ground: Ground, disks: dict[str, Disk], chance: random.Random, how: str, ended: list[tuple[str, int]]
+) -> None:
     """Let the disk fail until it has done so in both programs, and at least for a moment; then let it work."""
     few = chance.uniform(0.002, 0.02)
     writes, syncs = {"writes": (few, 0.0), "syncs": (0.0, few * 5), "both": (few, few * 5), "all": (1.0, 1.0)}[how]
@@ -113,8 +115,14 @@ def _spell(ground: Ground, disks: dict[str, Disk], chance: random.Random, how: s
         disk.fail(writes, syncs)
     until = time.monotonic() + chance.uniform(0.5, 1.5)
     ground.wait(
-        lambda: time.monotonic() > until
-        and all(disk.read(place) > old for one, disk in disks.items() for place, old in zip(counts, before[one], strict=True)),
+        lambda: (
+            time.monotonic() > until
+            and all(
+                disk.read(place) > old
+                for one, disk in disks.items()
+                for place, old in zip(counts, before[one], strict=True)
+            )
+        ),
         "the disk fails in both programs",
         restarted=ended,
     )

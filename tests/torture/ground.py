@@ -34,9 +34,19 @@ read = {timeout}
 total = {timeout}
 send = {send}
 
+{override}
+
 [delivery.schedule]
 {schedule}
 """
+
+SPREAD = """
+[destinations.crm.override.objects.company.batch.update]
+max = 2
+[destinations.crm.override.objects.company.batch.upsert]
+max = 2
+"""
+"""Changes are spread over as many threads as there are; else a hundred of them may share one."""
 
 SCHEDULE = "first = 0.3\nfactor = 2\nlongest = 2"
 
@@ -57,6 +67,7 @@ class Ground(Installation):
     timeout: float = 2.0
     send: float = 4.0
     schedule: str = SCHEDULE
+    override: str = ""
     latency_ms: int = 20
     unique: bool = True
     deliverers: int = 1
@@ -76,7 +87,9 @@ class Ground(Installation):
         try:
             url = self.address(self.sample.start())
             self.secret("token", TOKEN)
-            rest = DESTINATION.format(url=url, timeout=self.timeout, send=self.send, schedule=self.schedule)
+            rest = DESTINATION.format(
+                url=url, timeout=self.timeout, send=self.send, schedule=self.schedule, override=self.override
+            )
             self.lay_out(rest, Path(__file__).parent / "mappings")
             self.open()
             for _ in range(self.deliverers):

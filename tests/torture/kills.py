@@ -39,9 +39,10 @@ def torture(kills: int, seed: int, *, say: Say = print) -> Result:
     chance = random.Random(seed)
     hit = {"serve": 0, "deliver": 0}
     in_flight = 0
-    with tempfile.TemporaryDirectory(prefix="connector-kills-") as name, Ground(
-        Path(name), seed=seed, pause=0.0
-    ) as ground:
+    with (
+        tempfile.TemporaryDirectory(prefix="connector-kills-") as name,
+        Ground(Path(name), seed=seed, pause=0.0) as ground,
+    ):
         ground.load.start()
         ledger = ground.load.ledger
         for number in range(kills):

@@ -1,4 +1,5 @@
-"""A network between deliverer and CRM that resets, stalls and cuts, with and without unique values in the CRM.
+"""A network between deliverer and CRM that resets, stalls and cuts, in front of a CRM without unique values,
+then in front of one with them, in batches.
 
 What makes it hard are answers that were lost after the CRM had made a record: it must not be made again.
 """
@@ -6,24 +7,24 @@ What makes it hard are answers that were lost after the CRM had made a record: i
 import tempfile
 from pathlib import Path
 
-from tests.torture.ground import Ground
+from tests.torture.ground import SPREAD, Ground
 from tests.torture.load import Count
 from tests.torture.proxy import Proxy
 from tests.torture.row import Row, Say
 
 TIMEOUT = 0.5
-RECORDS = 400
 
 
 def row(seed: int, *, quick: bool, say: Say) -> Row:
-    """Break about every fifth request; quick: only against a CRM that takes everything twice."""
+    """Break about every twelfth request; quick: only against a CRM that takes everything twice."""
     counts: list[Count] = []
     hits: dict[str, int] = {}
     requests = unanswered = 0
     problems: list[str] = []
-    for unique in (False,) if quick else (False, True):
+    rounds = [(False, 200, 300)] if quick else [(False, 600, 2000), (True, 60, 1000)]
+    for unique, records, calls in rounds:
         with Proxy(seed + unique) as proxy:
-            counts.append(_round(seed, proxy, problems, unique=unique, calls=300 if quick else 2000))
+            counts.append(_round(seed, proxy, problems, unique=unique, records=records, calls=calls))
             hits = {kind: hits.get(kind, 0) + count for kind, count in proxy.hits.items()}
             requests += proxy.requests
             unanswered += proxy.unanswered_creates
@@ -48,15 +49,25 @@ def row(seed: int, *, quick: bool, say: Say) -> Row:
     )
 
 
-def _round(seed: int, proxy: Proxy, problems: list[str], *, unique: bool, calls: int) -> Count:
+def _round(seed: int, proxy: Proxy, problems: list[str], *, unique: bool, records: int, calls: int) -> Count:
     with (
         tempfile.TemporaryDirectory(prefix="connector-network-") as name,
         Ground(
-            Path(name), seed=seed, unique=unique, timeout=TIMEOUT, records=RECORDS, pause=0.01, address=proxy.before
+            Path(name),
+            seed=seed,
+            unique=unique,
+            override="" if unique else SPREAD,
+            timeout=TIMEOUT,
+            records=records,
+            pause=0.02,
+            latency_ms=5,
+            address=proxy.before,
         ) as ground,
     ):
         ground.load.start()
         ground.wait(lambda: ground.load.ledger.calls >= calls and min(proxy.hits.values()) > 0, "all was broken")
+        ground.wait(lambda: proxy.unanswered_creates > 0 or ground.open_rows() == 0, "a record's answer was lost")
+        proxy.is_breaking = False
         ground.rest()
         problems += ground.undelivered()
         return ground.count()

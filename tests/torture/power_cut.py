@@ -81,7 +81,11 @@ class Cut:
 
 def cuts(steps: Iterable[Step], outbox: Path, *, believing: bool = True) -> Iterator[Cut]:
     """Yield each answer that stored a call. `believing` False: as if no sync ever happened."""
-    names = {str(outbox): outbox.name, f"{outbox}-wal": f"{outbox.name}-wal", f"{outbox}-journal": f"{outbox.name}-journal"}
+    names = {
+        str(outbox): outbox.name,
+        f"{outbox}-wal": f"{outbox.name}-wal",
+        f"{outbox}-journal": f"{outbox.name}-journal",
+    }
     files: dict[str, File] = {}
     waiting: dict[int, dict[str, File]] = {}
     for step in steps:
@@ -165,7 +169,7 @@ def row(seed: int, *, quick: bool, say: Say) -> Row:
             return Row(kind=kind, not_run="strace is not permitted here (ptrace)")
         prefix = {"serve": (*COMMAND, f"--output={log}")}
         with Ground(folder, seed=seed, deliverers=0, prefix=prefix, pause=0) as ground:
-            wanted = 60 if quick else 600
+            wanted = 60 if quick else 300
             ground.load.start()
             ground.wait(lambda: ground.load.ledger.calls >= wanted, f"{wanted} calls are answered")
             ground.load.stop()

@@ -16,12 +16,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 KINDS = {
-    "reset before the request": 0.03,
-    "reset after the request": 0.05,
-    "answer cut in the middle": 0.05,
-    "answer stalled": 0.03,
-    "request stalled": 0.03,
+    "reset before the request": 0.01,
+    "reset after the request": 0.025,
+    "answer cut in the middle": 0.025,
+    "answer stalled": 0.01,
+    "request stalled": 0.01,
 }
+"""Shares of all requests. Much more, and most changes would fail: then the destination is paused, which is another test."""
+
 STALL = (0.6, 1.2)
 """Seconds: longer than the deliverer waits for an answer, shorter than the preset's `visible_after`."""
 
@@ -34,10 +36,11 @@ class Proxy:
         self.hits: Counter[str] = Counter(dict.fromkeys(KINDS, 0))
         self.unanswered_creates = 0
         self.requests = 0
-        self.is_breaking = True
+        self.is_breaking = True  # until told otherwise
         self._target = ("", 0)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
+        self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def before(self, url: str) -> str:
@@ -46,8 +49,8 @@ class Proxy:
         assert parts.hostname is not None
         assert parts.port is not None
         self._target = (parts.hostname, parts.port)
-        server = self._run(asyncio.start_server(self._accept, "127.0.0.1", 0))
-        port = server.sockets[0].getsockname()[1]
+        self._server = self._run(asyncio.start_server(self._accept, "127.0.0.1", 0))
+        port = self._server.sockets[0].getsockname()[1]
         return f"http://127.0.0.1:{port}"
 
     def __enter__(self) -> "Proxy":
@@ -55,6 +58,7 @@ class Proxy:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """The CRM's side has to be there yet: what stands is closed in order."""
         self._run(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -64,6 +68,8 @@ class Proxy:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _end(self) -> None:
+        if self._server is not None:
+            self._server.close()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -85,6 +91,8 @@ class Proxy:
             for one in (writer, there):
                 if one is not None:
                     one.close()
+                    with suppress(OSError):
+                        await one.wait_closed()
 
     async def _exchange(
         self,

@@ -33,8 +33,10 @@ class Row:
     @property
     def never(self) -> Sequence[str]:
         """Which faults were to be injected, and were not."""
-        return [] if self.not_run else [name for name, count in self.faults.items() if not count] or (
-            [] if self.faults else [self.kind]
+        return (
+            []
+            if self.not_run
+            else [name for name, count in self.faults.items() if not count] or ([] if self.faults else [self.kind])
         )
 
     @property
@@ -71,7 +73,10 @@ def table(rows: Sequence[Row]) -> str:
     lines = [HEAD, *(row.cells for row in rows)]
     widths = [max(len(line[place]) for line in lines) for place in range(len(HEAD))]
     shown = [
-        "  ".join(cell.ljust(width) if place == 0 else cell.rjust(width) for place, (cell, width) in enumerate(zip(line, widths, strict=True)))
+        "  ".join(
+            cell.ljust(width) if place == 0 else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
         for line in lines
     ]
     shown.insert(1, "-" * len(shown[0]))
