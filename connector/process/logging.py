@@ -51,7 +51,7 @@ def configure(
 
 
 class _Enduring:
-    """A stream that takes what it can: a full disk, or a reader that has gone, costs lines, never a call or a thread."""
+    """A stream that takes what it can: a full disk or a reader that has gone costs lines, never a call or a thread."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from connector.demo.house import Program, StartError
 from connector.process.parent import with_parent
@@ -55,12 +56,11 @@ SCHEDULE = "first = 0.3\nfactor = 2\nlongest = 2"
 class Ground(Installation):
     """`with Ground(folder) as ground`: everything runs, and `ground.load` waits to be started.
 
-    `logs` is where logs go, if the folder is on a disk that is to be hurt. By the name of a command: `env` is what its
-    environment has beside ours, `prefix` what its command line begins with, `launch` what stands for `-m connector`.
+    By the name of a command: `env` is what its environment has beside ours, `prefix` what its command line begins with,
+    `launch` what stands for `-m connector`.
     """
 
     seed: int = 0
-    logs: Path | None = None
     env: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     prefix: Mapping[str, Sequence[str]] = field(default_factory=dict)
     launch: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -78,7 +78,7 @@ class Ground(Installation):
     sample: SampleCrm = field(init=False)
     load: Load = field(init=False)
 
-    def __enter__(self) -> "Ground":
+    def __enter__(self) -> Self:
         options = Options(
             token=TOKEN, unique=self.unique, latency_ms=self.latency_ms, journal=1_000_000, seed=self.seed
         )
@@ -110,7 +110,7 @@ class Ground(Installation):
         name = arguments[0]
         number = sum(program.name.startswith(name) for program in self.programs)
         shown = name if not number else f"{name}-{number + 1}"
-        log = (self.logs or self.folder) / f"{shown}.log"
+        log = self.folder / f"{shown}.log"
         with log.open("ab") as file:
             process = subprocess.Popen(
                 [*self.prefix.get(name, ()), sys.executable, *self.launch.get(name, ("-m", "connector")), *arguments],
@@ -201,7 +201,7 @@ class Ground(Installation):
 
     def said(self, name: str, event: str) -> int:
         """How many lines of a program's log are about that."""
-        log = (self.logs or self.folder) / f"{name}.log"
+        log = self.folder / f"{name}.log"
         return log.read_bytes().count(f'"event": "{event}"'.encode()) if log.exists() else 0
 
 

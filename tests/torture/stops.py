@@ -160,7 +160,7 @@ def _stop_receiver(ground: Ground, found: Found) -> None:
     program, ledger = ground.program("serve"), ground.load.ledger
     while True:
         stored = ledger.calls
-        ground.wait(lambda: ledger.calls > stored and ledger.in_flight, "a call is under way")
+        ground.wait(lambda had=stored: ledger.calls > had and ledger.in_flight, "a call is under way")
         with _asleep(program):
             if ledger.in_flight and _is_free(ground):
                 ground.wait(lambda: ground.open_rows() == 0, "what is stored is delivered meanwhile")

@@ -75,7 +75,7 @@ def _step(thread: int, call: str, rest: str) -> Step:
     if handle is None:  # unlink: its only argument is the path
         return Step(thread, call, strings.decode("utf-8", "replace"))
     path = _bytes(handle[2]).decode("utf-8", "replace") if handle[2].startswith("\\x") else handle[2]
-    plain = rest.split(")")[0].split("<unfinished")[0].rstrip(" ") if call in ("pwrite64", "ftruncate") else ""
+    plain = rest.partition(")")[0].partition("<unfinished")[0].rstrip(" ") if call in ("pwrite64", "ftruncate") else ""
     number = _NUMBER.search(plain[-40:])
     return Step(thread, call, path, strings, int(number[1]) if number else 0, int(handle[1]))
 
