@@ -27,6 +27,9 @@ KINDS = {
 STALL = (0.6, 1.2)
 """Seconds: longer than the deliverer waits for an answer, shorter than the preset's `visible_after`."""
 
+LATEST = 1.5
+"""Seconds after which a request goes nowhere any more, however busy this machine is: a later one is promised nothing."""
+
 
 class Proxy:
     """`with Proxy(seed) as proxy: proxy.before(url)` gives the address to call instead. `hits` counts what it did."""
@@ -102,7 +105,8 @@ class Proxy:
     ) -> bool:
         """Pass one request and its answer on, or break it; tell whether the connections still stand."""
         request = await _message(reader)
-        if not request:
+        began = self._loop.time()
+        if not request or reader.at_eof():
             return False
         self.requests += 1
         fault = self._pick()
@@ -114,6 +118,8 @@ class Proxy:
             return False
         if fault == "request stalled":
             await asyncio.sleep(self._chance.uniform(*STALL))
+        if self._loop.time() > began + LATEST:
+            return False
         there.write(request)
         await there.drain()
         answer = await _message(back)
