@@ -3,7 +3,8 @@
 import logging
 import sys
 from collections.abc import Callable, Collection, MutableMapping
-from typing import Any, Literal, TextIO
+from contextlib import suppress
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 
@@ -24,7 +25,7 @@ def configure(
 
     `secrets` are blackened wherever they stand in a value. With "auto", text at a terminal and JSON elsewhere.
     """
-    out = stream or sys.stderr
+    out = cast("TextIO", _Enduring(stream or sys.stderr))
     threshold = logging.getLevelNamesMapping()[level.upper()]
     readable = form == "text" or (form == "auto" and out.isatty())
     last: Any = structlog.dev.ConsoleRenderer(colors=out.isatty()) if readable else structlog.processors.JSONRenderer()
@@ -47,6 +48,25 @@ def configure(
     root.handlers[:] = [handler]
     # What libraries tell is for us, not for whoever runs the service; their warnings are.
     root.setLevel(threshold if threshold < logging.INFO else max(threshold, logging.WARNING))
+
+
+class _Enduring:
+    """A stream that takes what it can: a full disk or a reader that has gone costs lines, never a call or a thread."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
 
 
 def _tidy(_logger: Any, _method: str, values: Values) -> Values:

@@ -68,6 +68,7 @@ def test_a_good_preset_has_no_problems(tmp_path: Path) -> None:
         ("items: hits}", "items: hits, rules: [{status: 404, outcome: gone}]}", "gone"),
         ("type: bearer", "type: bearer, secret: key", "the secret 'key' is not described under `secrets`"),
         ("type: bearer", "type: digest", "digest"),
+        ("auth: {", "timeouts: {total: 15, send: 15}, auth: {", "timeouts.send: a change whose first request took"),
         ("    update:", "    max_requests: 2\n    update:", "one change can need 4 requests"),
         ("    update:", "    like: person\n    update:", "there is no other object 'person'"),
         ("    update:", "    vars: {x: y}\n    update:", "nothing uses this word"),

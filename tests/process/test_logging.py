@@ -1,5 +1,6 @@
 """Logs: a line of JSON each, without secrets; readable at a terminal."""
 
+import errno
 import io
 import json
 import logging
@@ -71,3 +72,23 @@ def test_the_level_decides_what_is_shown() -> None:
     logging.getLogger("library").warning("shown")
     [line] = out.getvalue().splitlines()
     assert json.loads(line)["event"] == "shown"
+
+
+def test_a_log_that_cannot_be_written_stops_nothing() -> None:
+    """A full disk or a closed pipe at standard error: lines are lost, and nobody who logs has to know."""
+
+    class Full(io.StringIO):
+        is_full = True
+
+        def write(self, text: str) -> int:
+            if self.is_full:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(text)
+
+    out = Full()
+    configure(stream=out)
+    structlog.get_logger().error("lost")
+    logging.getLogger("library").error("lost")
+    out.is_full = False
+    structlog.get_logger().info("kept")
+    assert json.loads(out.getvalue())["event"] == "kept"

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from connector.crm.presets.model import (
+    LEAST_LEFT,
     Basic,
     Batch,
     Bearer,
@@ -64,6 +65,10 @@ class _Checker:
         connection, at = self._preset.connection, ("connection",)
         yield from self._template(connection.base_url, (*at, "base_url"), self._known)
         yield from self._template(connection.headers, (*at, "headers"), self._known)
+        least = connection.timeouts.total + LEAST_LEFT
+        if connection.timeouts.send < least:
+            what = f"a change whose first request took `total` could never go on: at least {least:g} seconds"
+            yield self._error((*at, "timeouts", "send"), what)
         auth, here = connection.auth, (*at, "auth")
         wanted: dict[str, str | None] = {}
         if isinstance(auth, (Bearer, HeaderAuth, Basic)):

@@ -272,6 +272,10 @@ class OAuth2(Section):
 Auth = Annotated[Bearer | HeaderAuth | Basic | NoAuth | OAuth2, Field(discriminator="type")]
 
 
+LEAST_LEFT = 1.0
+"""Seconds of `timeouts.send` that have to be left for another request of a change to begin."""
+
+
 class Timeouts(Section):
     """Seconds."""
 

@@ -6,7 +6,7 @@ from enum import Enum, auto
 from typing import Any, TypeAlias
 
 from connector.crm.port import Gate
-from connector.crm.presets.model import Kind, Preset, Rule
+from connector.crm.presets.model import LEAST_LEFT, Kind, Preset, Rule
 from connector.crm.rest import classify, moments, redact
 from connector.crm.rest.answer import Answer, NoAnswer, capture
 from connector.crm.rest.classify import Verdict
@@ -105,7 +105,7 @@ class Requester:
             outgoing = step.outgoing(base.rstrip("/"), {**self._headers, **authorised.headers}, scope)
         except UnusableError as error:
             return Reply(kind=Kind.PERMANENT, reason=f"{step.what}: {error}")
-        if sending.until - self.clock.elapsed() < SECOND or not sending.gate.may_send(step.model.cost):
+        if sending.until - self.clock.elapsed() < LEAST_LEFT * SECOND or not sending.gate.may_send(step.model.cost):
             return Reply(kind=Special.STOPPED, reason="stopped before the next request")
         within = (sending.until - self.clock.elapsed()) / SECOND
         if within <= 0:
