@@ -1,6 +1,6 @@
 """Answers made up for requests that never leave: `responses`, put in the place of the wire."""
 
-from typing import Any, Self
+from typing import Self
 from unittest import mock
 
 import requests
