@@ -27,6 +27,7 @@ from connector.mapping.port import MappingSet
 from connector.outbox.port import Due, Keep, Pause, Queue, Route, Settled, Settlement, StoredCall, Take
 
 _ROUTE_AT_ONCE = 200
+_ROUTE_EVERY: Millis = 100  # at least, while there is more than enough to send: else what was read is forgotten again
 _CLAIM_AT_ONCE = 64
 _GATHER: Millis = 50  # how long answers wait for others, to be settled together
 _GATHER_MOST = 50
@@ -70,7 +71,9 @@ class Engine:
     _turns: int = field(init=False, default=0)
     _gathering_since: Millis = field(init=False, default=0)
     _pace: dict[str, deque[Millis]] = field(init=False, default_factory=dict)
-    _read: dict[int, tuple[bytes, Event]] = field(init=False, default_factory=dict)
+    _read: dict[int, tuple[StoredCall, Event]] = field(init=False, default_factory=dict)
+    _routed_at: Millis = field(init=False, default=0)
+    _has_plenty: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         self._guard = Guard(self.queue, self.log)
@@ -102,10 +105,8 @@ class Engine:
         self._watch_clock(now)
         done = self._settle_finished()
         self._recover(now)
-        routed = self.queue.route(now, _ROUTE_AT_ONCE, self._route)
-        if routed.revived:
-            self.log("deleted records came back", records=routed.revived)
-        worked = self._claim(now) or routed.events > 0 or done
+        routed = self._route_new(now)
+        worked = self._claim(now) or routed or done
         self._keep_house(now)
         return worked
 
@@ -173,11 +174,22 @@ class Engine:
         if "dead" in gone or "not-understood" in gone or "unwanted" in gone:
             self.log("retention removed what was never delivered", **{str(k): v for k, v in gone.items()})
 
+    def _route_new(self, now: Instant) -> bool:
+        """Route what is new, a little ahead of what is sent; tell whether there was any."""
+        elapsed = self.clock.elapsed()
+        if self._has_plenty and 0 <= elapsed - self._routed_at < _ROUTE_EVERY:
+            return False
+        self._routed_at = elapsed
+        routed = self.queue.route(now, _ROUTE_AT_ONCE, self._route)
+        if routed.revived:
+            self.log("deleted records came back", records=routed.revived)
+        return routed.events > 0
+
     def _route(self, call: StoredCall) -> tuple[Event, Sequence[Route]] | NotUnderstood:
         event = self.decode(call)
         if isinstance(event, NotUnderstood):
             return event
-        self._read[call.event_id] = call.request.request.body, event
+        self._read[call.event_id] = call, event
         if len(self._read) > _REMEMBERED:
             del self._read[next(iter(self._read))]
         return event, routes(event, self.mappings.taking(event, call.source), self.clock.now())
@@ -186,7 +198,7 @@ class Engine:
         paused = self.queue.pauses(now)
         names = sorted(self.mappings.mappings)
         self._turns += 1
-        done = False
+        self._has_plenty = done = False
         for i in range(len(names)):
             mapping = self.mappings.mappings[names[(i + self._turns) % len(names)]]
             room, is_probe = self._room(mapping, paused, now)
@@ -248,6 +260,7 @@ class Engine:
         # In batches, what lingers goes with the first that is due: it has waited for company, and here it is.
         until = now + mapping.linger if batch > 1 else now
         dues = self.queue.due(until, mapping.name, mapping.destination, mapping.object, limit)
+        self._has_plenty |= len(dues) == limit
         if not any(due.due_at <= now for due in dues):
             return False
         dues = [due for due in dues if due.due_at <= now or due.attempts == 0]
@@ -320,9 +333,10 @@ class Engine:
         )
 
     def _decode(self, call: StoredCall) -> Event | NotUnderstood:
-        body, event = self._read.get(call.event_id, (b"", None))
-        if event is not None and body == call.request.request.body:  # else an operator has erased what it said
-            return event
+        known = self._read.get(call.event_id)
+        # What an operator erased says less than what was read then.
+        if known is not None and (known[0] is call or known[0].request == call.request):
+            return known[1]
         return self.decode(call)
 
     # ── what comes back ─────────────────────────────────────────────────────────────────────────────────────────────
