@@ -71,7 +71,8 @@ def _deliver(config_file: Path | None, *, drain: bool) -> int:
         log.info("destination", name=name, preset=config.destinations[name].preset, mode=destination.mode.value)
     watch = Watch(config, clock)
     with watch.alarmed():
-        parts = delivering(config, loaded.sources, loaded.mappings, crms, clock, _log, _Pulse(manager, clock.elapsed))
+        said = _Said()
+        parts = delivering(config, loaded.sources, loaded.mappings, crms, clock, said, _Pulse(manager, clock.elapsed))
     reload = _listen(parts, wake_path(config.outbox.path), loaded)
     manager.ready(f"delivering by {len(loaded.mappings.mappings)} mappings")
     log.info("delivering", mappings=sorted(loaded.mappings.mappings), destinations=sorted(crms))
@@ -132,11 +133,16 @@ def _listen(parts: "Delivering", wake: Path, loaded: "Loaded") -> Callable[[], N
 _WARNINGS = {"paused", "leases ended without an answer", "the time of day jumped", "the outbox cannot be used"}
 
 
-def _log(event: str, /, **particulars: object) -> None:
-    """One line; what failed is a warning."""
-    shown = {name: value for name, value in particulars.items() if value not in (None, "")}
-    failed = event in _WARNINGS or particulars.get("state") == "dead"
-    (log.warning if failed else log.info)(event, **shown)
+class _Said:
+    """One line for each thing; what failed is a warning."""
+
+    def __init__(self) -> None:
+        self._log = log.bind()  # once: what `log` is would be assembled anew for each line
+
+    def __call__(self, event: str, /, **particulars: object) -> None:
+        shown = {name: value for name, value in particulars.items() if value is not None and value != ""}
+        failed = event in _WARNINGS or particulars.get("state") == "dead"
+        (self._log.warning if failed else self._log.info)(event, **shown)
 
 
 class _Pulse:

@@ -1,7 +1,6 @@
 """The deliverer's loop: one owner of the outbox's queue. A person reads it on one screen: `turn`."""
 
 import random
-from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -12,13 +11,13 @@ from connector.deliver.guard import Guard
 from connector.deliver.health import Health
 from connector.deliver.limits import Limiter
 from connector.deliver.log import Log
-from connector.deliver.plan import Attempt, Decision, Knowledge, Postpone, Settle, decide
+from connector.deliver.plan import Attempt, Knowledge, Settle, decide
+from connector.deliver.rooms import Rooms, pauses_of
 from connector.deliver.routes import routes
 from connector.deliver.settle import as_settlement, observed
 from connector.deliver.work import Finished, Job, Leased, Pool
 from connector.domain.change import Verb
 from connector.domain.clock import DAY, MINUTE, SECOND, Clock, Instant, Millis
-from connector.domain.delivery import Priority
 from connector.domain.event import Event, NotUnderstood
 from connector.domain.outcome import Outcome, OutcomeKind
 from connector.domain.retry import Schedule
@@ -26,7 +25,8 @@ from connector.mapping.port import Mapping as MappingPort
 from connector.mapping.port import MappingSet
 from connector.outbox.port import Due, Keep, Pause, Queue, Route, Settled, Settlement, StoredCall, Take
 
-_ROUTE_AT_ONCE = 200
+_ROUTE_AT_ONCE = 64
+_ROUTE_EVERY: Millis = 25  # while there is more than enough to send: else what was read is forgotten before it is sent
 _CLAIM_AT_ONCE = 64
 _GATHER: Millis = 50  # how long answers wait for others, to be settled together
 _GATHER_MOST = 50
@@ -61,16 +61,16 @@ class Engine:
     limiters: dict[str, Limiter] = field(default_factory=dict)
     _guard: Guard = field(init=False)
     _health: dict[str, Health] = field(init=False)
-    _in_flight: Counter[str] = field(init=False, default_factory=Counter)
+    _rooms: Rooms = field(init=False)
     _unsettled: list[Finished] = field(init=False, default_factory=list)
-    _probing: set[str] = field(init=False, default_factory=set)
     _recovered_at: Millis = field(init=False, default=-_RECOVER_EVERY)
     _prune_at: Millis = field(init=False, default=0)
     _offset: Millis | None = field(init=False, default=None)
     _turns: int = field(init=False, default=0)
     _gathering_since: Millis = field(init=False, default=0)
-    _pace: dict[str, deque[Millis]] = field(init=False, default_factory=dict)
-    _read: dict[int, tuple[bytes, Event]] = field(init=False, default_factory=dict)
+    _read: dict[int, tuple[StoredCall, Event]] = field(init=False, default_factory=dict)
+    _routed_at: Millis = field(init=False, default=0)
+    _has_plenty: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         self._guard = Guard(self.queue, self.log)
@@ -79,6 +79,9 @@ class Engine:
             limiter = self.limiters.setdefault(name, Limiter(limits.rates, self.clock))
             if limits.per_day is not None:
                 limiter.budget = Budget(name, limits.per_day, self.queue)
+        self._rooms = Rooms(
+            self.destinations, self.limiters, self.queue, self.clock, self.log, self.concurrency, self.ahead
+        )
         self._health = {name: Health(name) for name in self.destinations}
 
     # ── the loop ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -102,17 +105,20 @@ class Engine:
         self._watch_clock(now)
         done = self._settle_finished()
         self._recover(now)
-        routed = self.queue.route(now, _ROUTE_AT_ONCE, self._route)
-        if routed.revived:
-            self.log("deleted records came back", records=routed.revived)
-        worked = self._claim(now) or routed.events > 0 or done
+        was_ahead = self._is_ahead
+        worked = done
+        if not was_ahead:
+            worked |= self._route_new(now)
+        worked |= self._claim(now)
+        if was_ahead and not 0 <= self.clock.elapsed() - self._routed_at < _ROUTE_EVERY:
+            worked |= self._route_new(now)
         self._keep_house(now)
         return worked
 
     def next_due(self) -> Instant | None:
         """When the next delivery that may be sent is due; None when there is none."""
         paused = self.queue.pauses(self.clock.now())
-        free = [m.name for m in self.mappings.mappings.values() if not self._pauses_of(m, paused)]
+        free = [m.name for m in self.mappings.mappings.values() if not pauses_of(m, paused)]
         return self.queue.next_due(free)
 
     def next_at_all(self) -> Instant | None:
@@ -121,10 +127,15 @@ class Engine:
 
     @property
     def rest(self) -> Millis | None:
-        """How long the answers that are here may wait for others; None when there are none."""
-        if not self._unsettled:
-            return None
-        return max(1, self._gathering_since + _GATHER - self.clock.elapsed())
+        """How long the loop may rest at most: answers wait to be settled, or routing for its turn; None: for long."""
+        if self._unsettled:
+            return max(1, self._gathering_since + _GATHER - self.clock.elapsed())
+        return max(1, self._routed_at + _ROUTE_EVERY - self.clock.elapsed()) if self._is_ahead else None
+
+    @property
+    def _is_ahead(self) -> bool:
+        """Whether what is routed is more than can be sent just now."""
+        return self._has_plenty and self._rooms.in_flight.total() > 0
 
     @property
     def is_idle(self) -> bool:
@@ -173,11 +184,19 @@ class Engine:
         if "dead" in gone or "not-understood" in gone or "unwanted" in gone:
             self.log("retention removed what was never delivered", **{str(k): v for k, v in gone.items()})
 
+    def _route_new(self, now: Instant) -> bool:
+        """Route what is new; tell whether there was any."""
+        self._routed_at = self.clock.elapsed()
+        routed = self.queue.route(now, _ROUTE_AT_ONCE, self._route)
+        if routed.revived:
+            self.log("deleted records came back", records=routed.revived)
+        return routed.events > 0
+
     def _route(self, call: StoredCall) -> tuple[Event, Sequence[Route]] | NotUnderstood:
         event = self.decode(call)
         if isinstance(event, NotUnderstood):
             return event
-        self._read[call.event_id] = call.request.request.body, event
+        self._read[call.event_id] = call, event
         if len(self._read) > _REMEMBERED:
             del self._read[next(iter(self._read))]
         return event, routes(event, self.mappings.taking(event, call.source), self.clock.now())
@@ -186,60 +205,15 @@ class Engine:
         paused = self.queue.pauses(now)
         names = sorted(self.mappings.mappings)
         self._turns += 1
-        done = False
+        done = asked = False
         for i in range(len(names)):
             mapping = self.mappings.mappings[names[(i + self._turns) % len(names)]]
-            room, is_probe = self._room(mapping, paused, now)
+            room, is_probe = self._rooms.room(mapping, paused, now)
             if room > 0:
+                self._has_plenty &= asked
+                asked = True
                 done |= self._claim_for(mapping, room, now, is_probe=is_probe)
         return done
-
-    def _room(self, mapping: MappingPort, paused: Mapping[str, Pause], now: Instant) -> tuple[int, bool]:
-        """Return how many jobs may start for that mapping, and whether as a probe."""
-        pauses = self._pauses_of(mapping, paused)
-        if any(pause.until is None or pause.until > now for pause in pauses):
-            return 0, False
-        if self._is_spent(mapping.destination, now):
-            return 0, False
-        if pauses:
-            is_probing = any(pause.subject in self._probing for pause in pauses)
-            return (0 if is_probing else 1), True
-        destination = self.destinations[mapping.destination]
-        if self.limiters[destination.name].delay() > SECOND // 2:
-            return 0, False
-        ahead = self._ahead(destination.name)
-        mine = min(destination.crm.limits.concurrency, self.concurrency) - self._in_flight[destination.name]
-        return min(mine, self.concurrency - self._in_flight.total()) + ahead, False
-
-    def _ahead(self, destination: str) -> int:
-        """Return how many jobs may wait for a thread: as many as have lately ended in that time, and not many."""
-        since = self.clock.elapsed() - self.ahead
-        ended = sum(at > since for at in self._pace.get(destination, ()))
-        return min(ended, 2 * self.concurrency) if self.ahead else 0
-
-    def _is_spent(self, destination: str, now: Instant) -> bool:
-        """Pause a destination whose budget of the day is used up, until the next day's begins."""
-        budget = self.limiters[destination].budget
-        if budget is None or budget.refill(now):
-            return False
-        reason = f"the daily budget of {budget.per_day} is used up"
-        self.queue.pause(Pause(destination, "budget", reason, now, budget.until(now)))
-        self.log("paused", subject=destination, by="budget", reason=reason)
-        return True
-
-    def _save_for_live(self, destination: str, decisions: list[Decision], now: Instant) -> list[Decision]:
-        """Replays and backfills wait while what is left of the day's budget is for live traffic."""
-        budget = self.limiters[destination].budget
-        late = {d.due.delivery_id for d in decisions if isinstance(d, Attempt) and d.due.priority is Priority.REPLAY}
-        if budget is None or not late or not budget.is_for_live_only():
-            return decisions
-        reason = "what is left of the daily budget is for live traffic"
-        return [Postpone(d.due, budget.until(now), reason) if d.due.delivery_id in late else d for d in decisions]
-
-    @staticmethod
-    def _pauses_of(mapping: MappingPort, paused: Mapping[str, Pause]) -> list[Pause]:
-        subjects = (mapping.destination, f"{mapping.destination}/{mapping.object}", mapping.name)
-        return [paused[subject] for subject in subjects if subject in paused]
 
     def _claim_for(self, mapping: MappingPort, room: int, now: Instant, *, is_probe: bool) -> bool:
         destination = self.destinations[mapping.destination]
@@ -248,6 +222,7 @@ class Engine:
         # In batches, what lingers goes with the first that is due: it has waited for company, and here it is.
         until = now + mapping.linger if batch > 1 else now
         dues = self.queue.due(until, mapping.name, mapping.destination, mapping.object, limit)
+        self._has_plenty |= len(dues) == limit
         if not any(due.due_at <= now for due in dues):
             return False
         dues = [due for due in dues if due.due_at <= now or due.attempts == 0]
@@ -255,7 +230,7 @@ class Engine:
         decisions = [decide(due, mapping, knowledge, now) for due in dues]
         if destination.mode is Mode.OBSERVE:
             decisions = [observed(decision) for decision in decisions]
-        decisions = self._save_for_live(mapping.destination, decisions, now)
+        decisions = self._rooms.save_for_live(mapping.destination, decisions, now)
         decisions = self._guard.pass_on(mapping, decisions, now)
         attempts = [d for d in decisions if isinstance(d, Attempt)]
         plain = [d for d in decisions if not isinstance(d, Attempt)]
@@ -286,9 +261,7 @@ class Engine:
             size = max(1, destination.crm.batch_limit(mapping.object, group[0].attempt.write.verb))
             for start in range(0, len(group), size):
                 job = Job(destination.name, mapping.object, tuple(group[start : start + size]), send_by, is_probe)
-                self._in_flight[destination.name] += 1
-                if is_probe:
-                    self._probing |= set(job.subjects)
+                self._rooms.began(job)
                 self.pool.submit(job)
 
     def _take(self, attempt: Attempt, lease_until: Millis, in_doubt_until: Instant) -> Take:
@@ -320,9 +293,10 @@ class Engine:
         )
 
     def _decode(self, call: StoredCall) -> Event | NotUnderstood:
-        body, event = self._read.get(call.event_id, (b"", None))
-        if event is not None and body == call.request.request.body:  # else an operator has erased what it said
-            return event
+        known = self._read.get(call.event_id)
+        # What an operator erased says less than what was read then.
+        if known is not None and (known[0] is call or known[0].request == call.request):
+            return known[1]
         return self.decode(call)
 
     # ── what comes back ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -331,18 +305,15 @@ class Engine:
         for result in self.pool.finished():
             if not self._unsettled:
                 self._gathering_since = self.clock.elapsed()
-            destination = result.job.destination
-            self._in_flight[destination] -= 1
+            self._rooms.ended(result.job)
             self._unsettled.append(result)
-            if self.ahead:
-                self._pace.setdefault(destination, deque(maxlen=2 * self.concurrency)).append(self.clock.elapsed())
 
     def _gather(self) -> bool:
         """Tell whether to wait for more answers before the next turn: while all threads have work, and not for long."""
         self._fetch()
         return (
             0 < len(self._unsettled) < _GATHER_MOST
-            and self._in_flight.total() > self.concurrency
+            and self._rooms.in_flight.total() > self.concurrency
             and self.clock.elapsed() < self._gathering_since + _GATHER
         )
 
@@ -360,8 +331,7 @@ class Engine:
         fates = self.queue.settle([settlement for _, settlement in ended], now)
         finished, self._unsettled = self._unsettled, []
         for result in finished:
-            if result.job.is_probe:
-                self._probing -= set(result.job.subjects)
+            self._rooms.settled(result.job)
         for (due, settlement), fate in zip(ended, fates, strict=True):
             self._say(due, settlement, fate, now)
         paused = dict(self.queue.pauses(now))

@@ -8,7 +8,7 @@ from connector.deliver.work import Finished, Job
 from connector.domain.clock import Millis
 
 _FEW = 4
-_QUICK: Millis = 10
+_MORE = 2  # threads for each millisecond that jobs take: more could only be needed for more than 2,000 jobs a second
 _LOOK_AGAIN = 0.02  # seconds: more threads begin when the first jobs turn out to take long
 
 
@@ -61,7 +61,7 @@ class ThreadPool:
         """Wait for a job that may begin; None when there will be no more."""
         with self._free:
             while not self._closed:
-                if self._at_work.total() < (self._size if self._took > _QUICK else _FEW):
+                if self._at_work.total() < min(self._size, max(_FEW, round(self._took * _MORE))):
                     for place, job in enumerate(self._jobs):
                         if self._at_work[job.destination] < self._most.get(job.destination, self._size):
                             del self._jobs[place]

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import requests
-import responses
 
 from connector.cli.overview import lines, sections
 from connector.config.model import Config
@@ -19,6 +18,7 @@ from connector.mapping.port import Deliver
 from connector.outbox.port import Filter, Link
 from connector.outbox.sqlite.linkbook import SqliteLinkbook
 from connector.sample_crm.server import Options, SampleCrm
+from tests.crm.answers import Answers
 from tests.crm.fakes import Pipedrive, Teamleader
 from tests.crm.helpers import FixedClock, OpenGate, email, make, upsert
 from tests.crm.raw_http import TokenServer
@@ -225,7 +225,7 @@ def teamleader(tmp_path: Path) -> Iterator[tuple[World, Teamleader]]:
         parent=("contact", "people", "contact"),
     )
     world, fake = World(people, deals), Teamleader()
-    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+    with Answers(assert_all_requests_are_fired=False) as mock:
         fake.install(mock)
         secrets = {"client_secret": "s", "refresh_token": "refresh-0"}
         crm = make("teamleader", state=tmp_path, secrets=secrets, clock=world.clock, settings={"client_id": "c"})
@@ -270,7 +270,7 @@ def test_a_deal_whose_customer_is_there_is_made_at_once(teamleader: tuple[World,
 def test_each_kind_of_request_costs_what_the_preset_says(tmp_path: Path) -> None:
     """Pipedrive's own units: a search 40, a write 10."""
     gate = OpenGate()
-    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+    with Answers(assert_all_requests_are_fired=False) as mock:
         fake = Pipedrive()
         fake.install(mock)
         crm = make("pipedrive", state=tmp_path)
@@ -307,7 +307,7 @@ objects:
 """
     )
     crm = make(str(preset), state=tmp_path)
-    with responses.RequestsMock() as mock:
+    with Answers() as mock:
         mock.put("https://crm.example/c/1", status=404, json={})
         mock.get("https://crm.example/c", json={"hits": []})
         mock.post("https://crm.example/c", status=409, json={})

@@ -13,6 +13,7 @@ from connector.crm.port import Association, Write
 from connector.crm.rest.adapter import RestCrm
 from connector.domain.change import Many, MatchKey, Verb, WhenGone
 from connector.domain.outcome import Outcome, OutcomeKind, Scope
+from tests.crm.answers import Answers
 from tests.crm.helpers import FixedClock, OpenGate, email, make, upsert
 
 BASE = "http://127.0.0.1:8760"
@@ -22,7 +23,7 @@ PERSON = {"email": "jan@example.com", "firstname": "Jan"}
 
 @pytest.fixture
 def crm_answers() -> Iterator[responses.RequestsMock]:
-    with responses.RequestsMock(registry=responses.registries.OrderedRegistry) as mock:
+    with Answers(registry=responses.registries.OrderedRegistry) as mock:
         yield mock
 
 

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import responses
 
 from connector.crm.port import Association, Finding
 from connector.crm.rest.adapter import RestCrm
 from connector.domain.change import MatchKey, Verb
 from connector.domain.outcome import OutcomeKind
+from tests.crm.answers import Answers
 from tests.crm.helpers import FixedClock, email, make, upsert
 
 BASE = "http://127.0.0.1:8760"
@@ -84,7 +84,7 @@ def test_the_doctor_stops_asking_when_nobody_answers(tmp_path: Path) -> None:
 
 def test_the_doctor_tells_a_missing_permission(crm: RestCrm) -> None:
     """Reading is allowed, writing is not: the advice names the permission."""
-    with responses.RequestsMock() as mock:
+    with Answers() as mock:
         mock.get(f"{BASE}/contacts", json={"results": []})
         mock.patch(f"{BASE}/contacts/0", status=403, json={"error": {"message": "read only"}})
         findings = crm.examine(["contact"])
@@ -97,7 +97,7 @@ def test_the_doctor_tells_a_missing_permission(crm: RestCrm) -> None:
 def test_the_doctor_shows_what_is_left_of_the_limits(tmp_path: Path) -> None:
     """From the headers that the preset names."""
     made = make("hubspot", state=tmp_path)
-    with responses.RequestsMock() as mock:
+    with Answers() as mock:
         headers = {"X-HubSpot-RateLimit-Daily-Remaining": "249000"}
         mock.get("https://api.hubapi.com/crm/v3/objects/contacts", json={"results": []}, headers=headers)
         findings = made.examine([])

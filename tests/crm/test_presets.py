@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import responses
 
 from connector.crm.port import Association
 from connector.crm.presets.load import list_presets, load_preset
@@ -16,6 +15,7 @@ from connector.crm.presets.model import Object, Preset, Step
 from connector.crm.rest.adapter import RestCrm
 from connector.domain.change import JsonValue, MatchKey, Verb
 from connector.domain.outcome import Outcome, OutcomeKind, Scope
+from tests.crm.answers import Answers
 from tests.crm.fakes import Fake, HubSpot, Odoo, Pipedrive, Salesforce, Teamleader
 from tests.crm.helpers import FixedClock, OpenGate, make, upsert
 from tests.crm.openapi import Description
@@ -143,7 +143,7 @@ class Bench:
 
 @pytest.fixture
 def bench(case: Case, tmp_path: Path) -> Iterator[Bench]:
-    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+    with Answers(assert_all_requests_are_fired=False) as mock:
         fake = case.fake()
         fake.install(mock)
         secrets = {name: "refresh-0" if name == "refresh_token" else f"secret-{name}" for name in case.secrets}
@@ -541,7 +541,7 @@ def test_a_session_that_ended_is_renewed_once(bench: Bench, body: Any) -> None:
 
 def test_the_items_of_a_mixed_batch_are_told_apart(tmp_path: Path) -> None:
     """HubSpot's 207: results in any order, errors that name nobody: each item gets its own outcome."""
-    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+    with Answers(assert_all_requests_are_fired=False) as mock:
         fake = HubSpot()
         fake.install(mock)
         crm = make("hubspot", state=tmp_path)
@@ -556,7 +556,7 @@ def test_the_items_of_a_mixed_batch_are_told_apart(tmp_path: Path) -> None:
 
 def test_hubspot_gets_text_and_an_empty_text_to_clear(tmp_path: Path) -> None:
     """Numbers, booleans and lists as HubSpot's properties want them."""
-    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+    with Answers(assert_all_requests_are_fired=False) as mock:
         fake = HubSpot()
         fake.install(mock)
         crm = make("hubspot", state=tmp_path)
@@ -567,7 +567,7 @@ def test_hubspot_gets_text_and_an_empty_text_to_clear(tmp_path: Path) -> None:
 def test_a_value_in_a_query_language_stays_a_value(tmp_path: Path) -> None:
     """A quote in an address does not end the text in SOQL."""
     case = next(case for case in CASES if case.preset == "salesforce")
-    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+    with Answers(assert_all_requests_are_fired=False) as mock:
         fake = Salesforce()
         fake.install(mock)
         fake.kind("Contact")["003A"] = {"Email": r"o'neil\@example.com"}

@@ -259,6 +259,53 @@ def test_the_environment_does_not_choose_the_proxy(monkeypatch: pytest.MonkeyPat
     assert through.json == "proxied"
 
 
+def test_a_proxy_is_told_the_whole_address_and_its_own_password() -> None:
+    """A plain proxy gets what it needs to go on, and the credentials that its address holds."""
+    with RawServer(says(reply("200 OK"))) as proxy:
+        ask("http://crm.example:8080", wire(proxy=proxy.url.replace("http://", "http://me:mine@")))
+        asked = proxy.requests[0]
+    assert asked.startswith(b"POST http://crm.example:8080/x HTTP/1.1\r\nHost: crm.example:8080\r\n")
+    assert b"Proxy-Authorization: Basic bWU6bWluZQ==\r\n" in asked
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", b""])
+def test_a_proxy_that_lets_nothing_through_is_told_as_not_sent(answer: bytes) -> None:
+    """Behind a proxy, too, nothing is sent before the CRM itself is reached by TLS."""
+
+    def refuses(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(answer)
+        raise OSError
+
+    with RawServer(refuses) as proxy:
+        found = ask("https://crm.example", wire(proxy=proxy.url.replace("http://", "http://me:mine@")))
+        assert [request.split(b" HTTP/")[0] for request in proxy.requests] == [b"CONNECT crm.example:443"]
+        assert b"Proxy-Authorization: Basic bWU6bWluZQ==" in proxy.requests[0]
+    assert isinstance(found, NoAnswer)
+    assert not found.sent
+
+
+def test_a_target_is_encoded_before_it_is_sent() -> None:
+    """What cannot stand in a request line is encoded: no value can make a request of its own."""
+    with RawServer(says(reply("200 OK"))) as server:
+        made = wire()
+        for end in ("/a b\r\nX: y", "/ä?q=[1]#part", "?q=1"):
+            assert isinstance(made.exchange(Outgoing("GET", server.url + end, {}, None), 60), Answer)
+        made.close()
+        lines = [request.split(b"\r\n")[0] for request in server.requests]
+    assert lines == [b"GET /a%20b%0D%0AX:%20y HTTP/1.1", b"GET /%C3%A4?q=%5B1%5D HTTP/1.1", b"GET /?q=1 HTTP/1.1"]
+
+
+def test_a_header_cannot_hold_another_one() -> None:
+    """A line break in a header's value is sent to nobody."""
+    with RawServer(says(reply("200 OK"))) as server:
+        made = wire()
+        found = made.exchange(Outgoing("GET", f"{server.url}/x", {"X-A": "a\r\nX-B: b"}, None), 60)
+        made.close()
+        assert server.connections == 0
+    assert isinstance(found, NoAnswer)
+    assert not found.sent
+
+
 def test_netrc_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nobody else's credentials go to the CRM."""
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password mine\n")

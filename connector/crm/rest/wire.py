@@ -1,29 +1,30 @@
 """One HTTP exchange, bounded in time and size. What was sent and what was not is told honestly.
 
-requests' adapter is used without its session: no cookies, no redirects, nothing from the environment. The connections
-below it know the deadline of the exchange they serve, so that neither a stalled nor a dripping CRM can hold a thread.
+urllib3 connects: names, proxies, TLS and kept connections are its work, chosen as requests' adapter does. Writing a
+request in one piece and reading its answer with the standard library is done here, a quarter of what the two libraries
+cost for each request. No cookies, no redirects, nothing from the environment; every read knows the deadline of its
+exchange, so that neither a stalled nor a dripping CRM can hold a thread.
 """
 
 import io
 import logging
+import re
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
-from requests.hooks import default_hooks
-from requests.structures import CaseInsensitiveDict
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.poolmanager import PoolManager, ProxyManager
-from urllib3.util import Timeout
 
 from connector.crm.presets.model import Timeouts
 from connector.crm.rest.answer import Answer, NoAnswer
@@ -34,6 +35,9 @@ IDLE_LIMIT = 20.0
 """Seconds after which a kept connection is not used again: the other side may be about to close it."""
 
 _CHUNK = 64 * 1024
+_HOSTS = 16  # a destination has one host, and one more for its tokens
+_TARGET = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]++|%[0-9A-F]{2})*+")
+_FORBIDDEN = re.compile(r"[\r\n\0]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,63 +59,47 @@ class Tls:
     client_key: Path | None = None
 
 
-class _Current(threading.local):
-    """What the connection has to know of the exchange that its thread is in."""
-
-    deadline: float = 0.0
-    read_timeout: float = 30.0
-    sent: bool = False
-
-
-_current = _Current()
-
-
 class _DeadlineIO(socket.SocketIO):
     """Reads from a socket, never past the deadline of the exchange."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, deadline: float, patience: float) -> None:
         super().__init__(sock, "r")
         self._socket = sock
+        self._deadline = deadline
+        self._patience = patience
 
     def readinto(self, buffer: Any) -> int | None:
         """Read once, waiting no longer than the exchange may."""
-        left = _current.deadline - time.monotonic()
+        left = self._deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError("the answer took too long as a whole")
-        self._socket.settimeout(min(left, _current.read_timeout))
+        _wait_at_most(self._socket, min(left, self._patience))
         return super().readinto(buffer)
 
 
-class _WatchedSocket:
-    """A socket whose reading end keeps the deadline."""
+def _wait_at_most(sock: socket.socket, seconds: float) -> None:
+    if sock.gettimeout() != seconds:  # setting it is a system call, at which another thread may take over
+        sock.settimeout(seconds)
 
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._sock, name)
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What http.client asks for the reading end of a connection."""
 
-    def makefile(self, *_: Any, **__: Any) -> io.BufferedReader:
-        """Return the reading end, as http.client asks for it."""
-        raw = _DeadlineIO(self._sock)
-        self._sock._io_refs += 1  # type: ignore[attr-defined]  # noqa: SLF001 - as socket.makefile does
+    sock: socket.socket
+    deadline: float
+    patience: float
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        raw = _DeadlineIO(self.sock, self.deadline, self.patience)
+        self.sock._io_refs += 1  # type: ignore[attr-defined]  # noqa: SLF001 - as socket.makefile does
         return io.BufferedReader(raw)
 
 
-class _Watching:
-    """Connects before it sends, tells that it sends, and reads against the deadline."""
+class _Kept:
+    """A connection that remembers when it was last used."""
 
-    sock: Any
     last_used: float = 0.0
-
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        if self.sock is None:
-            self.connect()  # type: ignore[attr-defined]
-        if isinstance(self.sock, socket.socket):
-            self.sock = _WatchedSocket(self.sock)
-        self.last_used = time.monotonic()
-        _current.sent = True
-        super().request(*args, **kwargs)  # type: ignore[misc]
 
     @property
     def is_connected(self) -> bool:
@@ -119,19 +107,46 @@ class _Watching:
         return bool(super().is_connected) and (self.last_used == 0.0 or idle < IDLE_LIMIT)  # type: ignore[misc]
 
 
-class _Plain(_Watching, HTTPConnection):
+class _Plain(_Kept, HTTPConnection):
     pass
 
 
-class _Secure(_Watching, HTTPSConnection):
+class _Secure(_Kept, HTTPSConnection):
     pass
 
 
-class _PlainPool(HTTPConnectionPool):
+class _Lending(HTTPConnectionPool):
+    """A pool whose connections are lent: connected, and through the proxy if there is one."""
+
+    def lend(self, patience: float) -> Any:
+        conn: Any = self._get_conn()
+        try:
+            conn.timeout = patience
+            if conn.is_closed and self.proxy is not None and self.scheme == "https":
+                self._prepare_proxy(conn)
+            self._validate_conn(conn)
+            if conn.is_closed:
+                conn.connect()
+        except Exception as error:
+            to_proxy = conn.proxy is not None and not conn.has_connected_to_proxy
+            self.take_back(conn, usable=False)
+            if to_proxy:
+                raise urllib3.exceptions.ProxyError("no way to the proxy", error) from error
+            raise
+        return conn
+
+    def take_back(self, conn: Any, *, usable: bool) -> None:
+        conn.last_used = time.monotonic()
+        if not usable:
+            conn.close()
+        self._put_conn(conn)
+
+
+class _PlainPool(_Lending):
     ConnectionCls = _Plain
 
 
-class _SecurePool(HTTPSConnectionPool):
+class _SecurePool(_Lending, HTTPSConnectionPool):
     ConnectionCls = _Secure
 
 
@@ -153,6 +168,16 @@ def _use_pools(manager: PoolManager) -> None:
     manager.pool_classes_by_scheme = _POOLS
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """One host's connections; `host` is its header. Through a plain proxy, `before` makes a target a whole address."""
+
+    pool: _Lending
+    host: str
+    before: str
+    headers: Mapping[str, str]
+
+
 class Wire:
     """Sends requests to one CRM. Safe to use from several threads, which share its connections."""
 
@@ -164,58 +189,125 @@ class Wire:
         if tls.client_cert:
             self._cert = (str(tls.client_cert), str(tls.client_key)) if tls.client_key else str(tls.client_cert)
         self._proxies = {"http": proxy, "https": proxy} if proxy else {}
-        self._adapter = _Adapter(pool_connections=4, pool_maxsize=connections, max_retries=0)
+        self._adapter = _Adapter(pool_connections=_HOSTS, pool_maxsize=connections, max_retries=0)
+        self._places: dict[str, _Place] = {}
 
     def exchange(self, outgoing: Outgoing, within: float) -> Answer | NoAnswer:
         """Send a request and return what came of it, after `within` seconds at most. Never raises for the network."""
         total = min(within, self._timeouts.total)
-        _current.deadline = time.monotonic() + total
-        _current.read_timeout = min(self._timeouts.read, total)
-        _current.sent = False
-        prepared = requests.PreparedRequest()
-        prepared.method = outgoing.method
-        prepared.url = outgoing.url
-        prepared.headers = CaseInsensitiveDict(outgoing.headers)
-        prepared.headers.setdefault("User-Agent", "copernica-connector")
-        prepared.headers["Accept-Encoding"] = "gzip"
-        prepared.body = outgoing.body
-        if outgoing.body is not None or outgoing.method != "GET":
-            prepared.headers["Content-Length"] = str(len(outgoing.body or b""))
-        prepared.hooks = default_hooks()
-        timeout = Timeout(connect=min(self._timeouts.connect, total), read=_current.read_timeout)
+        deadline, patience = time.monotonic() + total, min(self._timeouts.read, total)
         try:
-            response = self._adapter.send(
-                prepared,
-                stream=True,
-                timeout=timeout,  # type: ignore[arg-type]  # requests passes it on as it is
-                verify=self._verify,
-                cert=self._cert,
-                proxies=self._proxies,
-            )
+            base, target = _split(outgoing.url)
+            place = self._places.get(base) or self._find(base)
+            said = _written(outgoing, place, target)
+            conn = place.pool.lend(min(self._timeouts.connect, total))
         except Exception as error:  # noqa: BLE001 - whatever the network or its libraries do, the outcome is the same
-            sent = _current.sent or isinstance(error, (requests.ReadTimeout, requests.exceptions.ChunkedEncodingError))
-            return NoAnswer(sent, _why(error, sent=sent))
+            return NoAnswer(sent=False, why=_why(error, sent=False))
+        status, usable = None, False
         try:
-            return self._read(response)
+            _wait_at_most(conn.sock, patience)
+            conn.sock.sendall(said)
+            response = HTTPResponse(_Source(conn.sock, deadline, patience), method=outgoing.method)  # type: ignore[arg-type]
+            try:
+                response.begin()
+                status = response.status
+                answer = self._read(response)
+                usable = response.isclosed() and not response.will_close
+            finally:
+                response.close()
         except Exception as error:  # noqa: BLE001 - as above
-            return NoAnswer(sent=True, why=f"the answer ({response.status_code}) broke off: {_why(error, sent=True)}")
+            why = _why(error, sent=True)
+            return NoAnswer(sent=True, why=why if status is None else f"the answer ({status}) broke off: {why}")
+        else:
+            return answer
         finally:
-            response.close()
+            place.pool.take_back(conn, usable=usable)
 
-    def _read(self, response: requests.Response) -> Answer | NoAnswer:
+    def _find(self, base: str) -> _Place:
+        """Return a host's place, made with requests' own choice of authorities, certificates and proxies."""
+        asked = requests.PreparedRequest()
+        asked.method, asked.url, asked.headers = "GET", f"{base}/", requests.structures.CaseInsensitiveDict()
+        pool: Any = self._adapter.get_connection_with_tls_context(
+            asked, self._verify, proxies=self._proxies, cert=self._cert
+        )
+        self._adapter.cert_verify(pool, base, self._verify, self._cert)  # type: ignore[no-untyped-call]
+        there = urllib3.util.parse_url(base)
+        usual = there.port in (None, {"http": 80, "https": 443}.get(there.scheme or ""))
+        host = (there.host or "").rstrip(".") + ("" if usual else f":{there.port}")
+        is_forwarded = pool.proxy is not None and pool.scheme == "http"
+        place = _Place(
+            pool, host, f"http://{host}" if is_forwarded else "", dict(pool.proxy_headers) if is_forwarded else {}
+        )
+        if len(self._places) >= _HOSTS:
+            self._places.clear()
+        self._places[base] = place
+        return place
+
+    def _read(self, response: HTTPResponse) -> Answer | NoAnswer:
+        headers: dict[str, str] = {}
+        for name, value in response.headers.items():
+            lower = name.lower()
+            headers[lower] = f"{headers[lower]}, {value}" if lower in headers else value
+        body = self._unpacked(response) if "content-encoding" in headers else response.read(self._max_answer + 1)
+        if len(body) > self._max_answer:
+            why = f"the answer ({response.status}) is larger than {self._max_answer} bytes"
+            return NoAnswer(sent=True, why=why)
+        if response.length:
+            raise ConnectionResetError("fewer bytes than it says")
+        return Answer(response.status, headers, body)
+
+    def _unpacked(self, response: HTTPResponse) -> bytes:
+        """Read a compressed body, no more of it than may be kept."""
         body = bytearray()
-        for chunk in response.raw.stream(_CHUNK, decode_content=True):
+        packed = urllib3.HTTPResponse(
+            body=response,
+            headers=dict(response.headers.items()),
+            status=response.status,
+            original_response=response,
+            preload_content=False,
+        )
+        for chunk in packed.stream(_CHUNK, decode_content=True):
             body += chunk
             if len(body) > self._max_answer:
-                return NoAnswer(
-                    sent=True, why=f"the answer ({response.status_code}) is larger than {self._max_answer} bytes"
-                )
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status_code, headers, bytes(body))
+                break
+        return bytes(body)
 
     def close(self) -> None:
         """Give connections back."""
+        self._places.clear()
         self._adapter.close()
+
+
+def _split(url: str) -> tuple[str, str]:
+    """Return the part of an address that names the host, and what is asked of it."""
+    end = url.find("/", url.find("//") + 2)
+    if end > 0 and _TARGET.fullmatch(url, end):
+        return url[:end], url[end:]
+    there = urllib3.util.parse_url(url)
+    return f"{there.scheme}://{there.netloc}", there.request_uri
+
+
+def _written(outgoing: Outgoing, place: _Place, target: str) -> bytes:
+    """Return the request as it goes out, in one piece. Raises ValueError for what would be read as another header."""
+    head = f"{outgoing.method} {place.before}{target} HTTP/1.1\r\nHost: {place.host}\r\n"
+    fixed = _headers(tuple(place.headers.items()), tuple(outgoing.headers.items()))
+    body = outgoing.body
+    if body is None and outgoing.method == "GET":
+        return head.encode("ascii") + fixed + b"\r\n"
+    return b"%b%bContent-Length: %d\r\n\r\n%b" % (head.encode("ascii"), fixed, len(body or b""), body or b"")
+
+
+@lru_cache(maxsize=64)
+def _headers(first: tuple[tuple[str, str], ...], then: tuple[tuple[str, str], ...]) -> bytes:
+    """Return header lines; they are the same for all requests of a kind."""
+    found = {"user-agent": ("User-Agent", "copernica-connector")}
+    found |= {name.lower(): (name, value) for name, value in (*first, *then)}
+    found["accept-encoding"] = ("Accept-Encoding", "gzip")
+    found.pop("content-length", None)
+    for name, value in found.values():
+        if _FORBIDDEN.search(name + value):
+            raise ValueError("a header holds a line break")
+    return "".join(f"{name}: {value}\r\n" for name, value in found.values()).encode("latin-1")
 
 
 def _why(error: BaseException, *, sent: bool) -> str:

@@ -6,6 +6,7 @@ import re
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from connector.domain.accepted import HASH_BYTES, Accepted
 from connector.domain.clock import Instant
@@ -178,21 +179,27 @@ def unpack_call(
     return VerifiedRequest(request, proof, signed_at)
 
 
-def pack_shape(paths: Sequence[str]) -> str:
+@lru_cache(maxsize=1024)
+def pack_shape(paths: tuple[str, ...]) -> str:
     """Return a list of field paths as the name under which it is kept once."""
     return "shape:" + json.dumps(paths, separators=(",", ":"), ensure_ascii=False)
 
 
 def unpack_accepted(known: int, shape: str, hashes: bytes) -> Accepted:
     """Return what the CRM last accepted."""
-    paths = json.loads(shape.removeprefix("shape:"))
+    paths = _paths(shape)
     return Accepted(
         known=bool(known),
         hashes={path: hashes[i * HASH_BYTES : (i + 1) * HASH_BYTES] for i, path in enumerate(paths)},
     )
 
 
+@lru_cache(maxsize=1024)
+def _paths(shape: str) -> tuple[str, ...]:
+    return tuple(json.loads(shape.removeprefix("shape:")))
+
+
 def pack_hashes(hashes: Mapping[str, bytes]) -> tuple[str, bytes]:
     """Return the shape's name and the hashes in its order."""
-    paths = sorted(hashes)
+    paths = tuple(sorted(hashes))
     return pack_shape(paths), b"".join(hashes[path] for path in paths)

@@ -175,7 +175,7 @@ class SqliteDesk:
                     if flags & Flag.EACH and state == DELIVERED and not again:
                         left["delivered already (--again sends it once more)"] += 1
                     else:
-                        self._again(delivery, now, Flag.FORCED | (Flag.EXACT if exact else Flag(0)))
+                        self._again(delivery, now, Flag.FORCED | (Flag.EXACT if exact else 0))
                         singly.add((record, mapping))
                         done.append(event)
                 elif (record, mapping) in seen:
@@ -219,7 +219,7 @@ class SqliteDesk:
         for record, mapping in sorted(lines):
             self._lines.unblock(record, mapping, now)
 
-    def _again(self, delivery: int, now: Instant, flags: Flag) -> None:
+    def _again(self, delivery: int, now: Instant, flags: int) -> None:
         """Make it pending; it is due when its line is unblocked."""
         self._db.conn.execute(
             "UPDATE deliveries SET state = ?, due_at = NULL, changed_at = ?, priority = ?, attempts = 0,"
@@ -271,7 +271,7 @@ class SqliteDesk:
                     conn.execute(
                         "UPDATE deliveries SET state = ?, due_at = NULL, changed_at = ?, reason = NULL,"
                         " flags = flags | ? WHERE id = ?",
-                        (PENDING, now, int(Flag.RELEASED), delivery),
+                        (PENDING, now, Flag.RELEASED, delivery),
                     )
                     self._lines.supersede(record, mapping, (PENDING,), event, now)
                     self._lines.unblock(record, mapping, now)

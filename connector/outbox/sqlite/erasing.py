@@ -291,7 +291,7 @@ class SqliteEraser:
                 len(request.body), "an operator erased this person", pack_call(request, None),
             ),
         )  # fmt: skip
-        flags = int(Flag.DELETE | Flag.EACH | Flag.ERASE | Flag.RELEASED)
+        flags = Flag.DELETE | Flag.EACH | Flag.ERASE | Flag.RELEASED
         for link, names in orders.items():
             for name in names:
                 mapping = db.name_id(name)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from connector.domain.accepted import Accepted
 from connector.domain.clock import Instant
@@ -15,6 +16,18 @@ _DOUBTS = 8
 """How many events are remembered whose creates may have left: more have never been seen to matter."""
 
 
+VIEWED = "k.crm_id, k.version, k.gone_at, k.doubt_at, k.doubt_events, a.known, a.shape, a.hashes"
+"""What `Links.view` reads: of a link `k`, and of what was accepted, `a`."""
+
+
+def _events(text: str | None) -> tuple[int, ...]:
+    return tuple(json.loads(text)) if text else ()
+
+
+def _with_doubt(events: Sequence[int], event: int) -> str:
+    return json.dumps([*(one for one in events if one != event), event][-_DOUBTS:])
+
+
 class Links:
     """Keyed by destination, object and record; the accepted state by mapping as well (S7, S9)."""
 
@@ -22,17 +35,11 @@ class Links:
         self._db = db
         self._lines = lines
 
-    def view(self, record: int, destination: int, obj: int, mapping: int) -> LinkView:
-        """Return what is known."""
-        row = self._db.conn.execute(
-            "SELECT l.crm_id, l.version, l.gone_at, l.doubt_at, l.doubt_events, a.known, a.shape, a.hashes FROM links l"
-            " LEFT JOIN accepted a ON a.link = l.id AND a.mapping = ?"
-            " WHERE l.record = ? AND l.destination = ? AND l.object = ?",
-            (mapping, record, destination, obj),
-        ).fetchone()
-        if row is None:
-            return LinkView()
+    def view(self, row: Sequence[Any]) -> LinkView:
+        """Return what is known, from the VIEWED columns."""
         crm_id, version, gone_at, doubt_at, doubt_events, known, shape, hashes = row
+        if version is None:
+            return LinkView()
         accepted = Accepted(known=False) if shape is None else unpack_accepted(known, self._db.word(shape), hashes)
         return LinkView(
             crm_id=crm_id,
@@ -40,7 +47,7 @@ class Links:
             attempted=True,
             gone_at=gone_at,
             doubt_at=doubt_at,
-            doubt_events=tuple(json.loads(doubt_events or "[]")),
+            doubt_events=_events(doubt_events),
             accepted=accepted,
         )
 
@@ -53,18 +60,32 @@ class Links:
 
     def mark(
         self,
-        record: int,
-        destination: int,
-        obj: int,
+        known: tuple[int, tuple[int, ...]] | None,
+        target: tuple[int, int, int],
         mapping: int,
         during: Accepted,
         until: Instant | None,
         event: int,
     ) -> None:
-        """Put on disk that a request which can write is about to leave (S8), until when it may, and for which event."""
-        link = self._ensure(record, destination, obj)
-        if until is not None:
-            self._doubt(link, until, event)
+        """Put on disk that a request which can write is about to leave (S8), until when it may, and for which event.
+
+        `known` is the link, if there is one, and the events that are in doubt; `target` (destination, object, record).
+        """
+        conn = self._db.conn
+        doubts = None if until is None else _with_doubt(() if known is None else known[1], event)
+        if known is None:
+            made = conn.execute(
+                "INSERT INTO links (destination, object, record, doubt_at, doubt_events) VALUES (?, ?, ?, ?, ?)",
+                (*target, until, doubts),
+            )
+            link = made.lastrowid or 0
+        else:
+            link = known[0]
+            conn.execute(
+                "UPDATE links SET version = version + 1, doubt_at = coalesce(?, doubt_at),"
+                " doubt_events = coalesce(?, doubt_events) WHERE id = ?",
+                (until, doubts, link),
+            )
         self._put_accepted(link, mapping, during)
 
     def late(self, record: int, destination: int, obj: int, event: int, now: Instant) -> int:
@@ -84,8 +105,7 @@ class Links:
 
     def _doubt(self, link: int, until: Instant, event: int) -> None:
         (before,) = self._db.conn.execute("SELECT doubt_events FROM links WHERE id = ?", (link,)).fetchone()
-        events = [one for one in json.loads(before or "[]") if one != event] + [event]
-        kept = json.dumps(events[-_DOUBTS:])
+        kept = _with_doubt(_events(before), event)
         self._db.conn.execute("UPDATE links SET doubt_at = ?, doubt_events = ? WHERE id = ?", (until, kept, link))
 
     def change(
@@ -104,27 +124,33 @@ class Links:
                 "DELETE FROM links WHERE record = ? AND destination = ? AND object = ?", (record, destination, obj)
             )
             return []
-        link = self._ensure(record, destination, obj)
-        if change.certain:
-            conn.execute("UPDATE links SET doubt_at = NULL WHERE id = ?", (link,))
-        if change.resolved:
-            conn.execute("UPDATE links SET doubt_events = NULL WHERE id = ?", (link,))
-        if change.doubt_at is not None:
-            conn.execute("UPDATE links SET doubt_at = ? WHERE id = ?", (change.doubt_at, link))
+        row = conn.execute(
+            "SELECT id, crm_id FROM links WHERE record = ? AND destination = ? AND object = ?",
+            (record, destination, obj),
+        ).fetchone()
+        link, old = row if row is not None else (self._ensure(record, destination, obj), None)
         if change.unlink:
-            conn.execute("UPDATE links SET crm_id = NULL WHERE id = ?", (link,))
             conn.execute("DELETE FROM accepted WHERE link = ?", (link,))
-        if change.gone_at is not None:
-            conn.execute("UPDATE links SET gone_at = ? WHERE id = ?", (change.gone_at, link))
-        children: list[tuple[int, int]] = []
-        if change.crm_id is not None:
-            old = conn.execute("SELECT crm_id FROM links WHERE id = ?", (link,)).fetchone()[0]
-            if old != change.crm_id:
-                conn.execute("UPDATE links SET crm_id = ?, gone_at = NULL WHERE id = ?", (change.crm_id, link))
-                children = self._take_orphans(record, destination, obj)
+            old = None
+        values: list[tuple[str, object]] = []
+        if change.certain or change.doubt_at is not None:
+            values.append(("doubt_at", change.doubt_at))
+        if change.resolved:
+            values.append(("doubt_events", None))
+        comes = change.crm_id is not None and change.crm_id != old
+        if comes or change.unlink:
+            values.append(("crm_id", change.crm_id))
+        if comes or change.gone_at is not None:
+            values.append(("gone_at", None if comes else change.gone_at))
+        names = "".join(f", {name} = ?" for name, _ in values)
+        if values or row is not None:
+            conn.execute(
+                f"UPDATE links SET version = version + {int(row is not None)}{names} WHERE id = ?",
+                (*(value for _, value in values), link),
+            )
         if change.accepted is not None:
             self._put_accepted(link, mapping, change.accepted)
-        return children
+        return self._take_orphans(record, destination, obj) if comes else []
 
     def _forget_recipients(self, record: int, destination: int, obj: int) -> None:
         """What e-mail events found by address goes with the record that it belonged to."""

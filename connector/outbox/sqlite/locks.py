@@ -1,13 +1,18 @@
 """Locks that go with a lease: one writer for each link, CRM record and match key. Only inside a write."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping
+from typing import TypeAlias
 
 from connector.domain.clock import HOUR, Instant, Millis
 from connector.outbox.port import Take
+from connector.outbox.sqlite.among import among
 from connector.outbox.sqlite.database import Database
-from connector.outbox.sqlite.lines import LEASED, OF_LINE
 
-_BUSY_FOR: Millis = 250  # how long a delivery steps back when another one holds its link or match key
+BUSY_FOR: Millis = 250
+"""How long a delivery steps back when another one holds its line, its link or a match key."""
+
+Lock: TypeAlias = tuple[int | None, int, Instant]
+"""The delivery that holds it, the record that it is for, until when it lasts."""
 
 
 class Locks:
@@ -16,36 +21,49 @@ class Locks:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def locked_until(self, record: int, mapping: int, keys: Sequence[bytes], now: Instant) -> Instant | None:
-        """Return when to ask again, None when all keys are free."""
-        conn = self._db.conn
-        if conn.execute(f"SELECT 1 FROM deliveries WHERE {OF_LINE} AND state = {LEASED}", (record, mapping)).fetchone():
-            return now + _BUSY_FOR
+    def held(self, keys: Collection[bytes]) -> dict[bytes, Lock]:
+        """Return those of the keys that are locked."""
+        marks, values = among(keys)
+        rows = self._db.conn.execute(f"SELECT key, delivery, record, until FROM locks WHERE key {marks}", values)
+        return {row[0]: (row[1], row[2], row[3]) for row in rows}
+
+    @staticmethod
+    def locked_until(held: Mapping[bytes, Lock], record: int, keys: Iterable[bytes], now: Instant) -> Instant | None:
+        """Return when to ask again, None when all keys are free for that record."""
         latest: Instant | None = None
         for key in keys:
-            row = conn.execute("SELECT delivery, record, until FROM locks WHERE key = ?", (key,)).fetchone()
-            if row is None:
+            lock = held.get(key)
+            if lock is None:
                 continue
-            delivery, owner, until = row
+            delivery, owner, until = lock
             if delivery is not None:
-                until = now + _BUSY_FOR
+                until = now + BUSY_FOR
             elif owner == record or not now < until < now + HOUR:  # nothing lasts an hour: the clock was set back
                 continue
             latest = until if latest is None else max(latest, until)
         return latest
 
-    def take(self, take: Take, record: int) -> None:
-        """Take the locks. One that lasts from before goes on lasting."""
+    def take(self, takes: Iterable[tuple[Take, int]]) -> None:
+        """Take the locks of each for its record. One that lasts from before goes on lasting."""
         self._db.conn.executemany(
             "INSERT INTO locks (key, delivery, record, lasts) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
             " SET delivery = excluded.delivery, record = excluded.record, lasts = excluded.lasts",
-            [(key, take.delivery_id, record, take.lasts if key in take.lasting else 0) for key in take.keys],
+            [
+                (key, take.delivery_id, record, take.lasts if key in take.lasting else 0)
+                for take, record in takes
+                for key in take.keys
+            ],
         )
 
-    def release(self, delivery: int, now: Instant, *, lasting: bool) -> None:
-        """Give the locks back with the lease; those that last stay for as long as they have to."""
+    def release(self, deliveries: Collection[int], now: Instant, *, lasting: Collection[int]) -> None:
+        """Give the locks back with the leases; those of `lasting` stay for as long as they have to."""
+        if not deliveries:
+            return
         conn = self._db.conn
-        if lasting:
-            conn.execute("UPDATE locks SET until = ? + lasts WHERE delivery = ? AND lasts > 0", (now, delivery))
-        conn.execute("UPDATE locks SET delivery = NULL WHERE delivery = ?", (delivery,))
+        conn.executemany(
+            "UPDATE locks SET until = ? + lasts WHERE delivery = ? AND lasts > 0", [(now, one) for one in lasting]
+        )
+        marks, ids = among(deliveries)
+        conn.execute(f"DELETE FROM locks WHERE delivery {marks} AND until <= ?", (*ids, now))
+        conn.execute(f"UPDATE locks SET delivery = NULL WHERE delivery {marks}", ids)
         conn.execute("DELETE FROM locks WHERE delivery IS NULL AND until <= ?", (now,))

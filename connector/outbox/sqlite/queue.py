@@ -19,18 +19,19 @@ from connector.outbox.port import (
     StoredCall,
     Take,
 )
-from connector.outbox.sqlite.codec import unpack_call
 from connector.outbox.sqlite.controls import Controls
 from connector.outbox.sqlite.database import Database, speaks
 from connector.outbox.sqlite.inbox import TYPES, add_counts
 from connector.outbox.sqlite.lines import LEASED, PENDING, Flag, Lines
-from connector.outbox.sqlite.links import Links
+from connector.outbox.sqlite.links import VIEWED, Links
 from connector.outbox.sqlite.locks import Locks
 from connector.outbox.sqlite.overview import unserved
 from connector.outbox.sqlite.owner import OWNER_SHIFT, Owners
 from connector.outbox.sqlite.pruning import Pruning
 from connector.outbox.sqlite.routing import Routing
 from connector.outbox.sqlite.settling import Settling
+from connector.outbox.sqlite.stored import StoredCalls
+from connector.outbox.sqlite.taking import Taking
 
 _STATE_TYPES = tuple(TYPES.index(t) for t in TYPES if t.value in ("create", "update"))
 
@@ -42,9 +43,11 @@ class SqliteQueue:
         self._db = db
         self._lines = Lines(db)
         self._links = Links(db, self._lines)
-        self._routing = Routing(db, self._lines)
+        self._calls = StoredCalls(db)
+        self._routing = Routing(db, self._lines, self._calls)
         self._locks = Locks(db)
         self._settling = Settling(db, self._lines, self._links, self._locks)
+        self._taking = Taking(db, self._links, self._locks)
         self._controls = Controls(db)
         self._pruning = Pruning(db)
         self._owners = Owners(db.path)
@@ -95,19 +98,20 @@ class SqliteQueue:
         db = self._db
         mapping, destination, object_name = target
         rows = db.conn.execute(
-            "SELECT d.id, d.record, r.key, d.rank, d.flags, d.due_at, d.attempts, d.counted_ms, d.changed_at, e.id,"
-            " e.source, e.received_at, e.call, coalesce(l.created_here, 0)"
+            "SELECT d.id, r.key, d.rank, d.flags, d.due_at, d.attempts, d.counted_ms, d.changed_at, e.id,"
+            f" e.source, e.received_at, e.call, coalesce(l.created_here, 0), {VIEWED}"
             " FROM deliveries d JOIN events e ON e.id = d.event JOIN records r ON r.id = d.record"
             " LEFT JOIN lines l ON l.record = d.record AND l.mapping = d.mapping"
+            " LEFT JOIN links k ON k.record = d.record AND k.destination = ? AND k.object = ?"
+            " LEFT JOIN accepted a ON a.link = k.id AND a.mapping = d.mapping"
             " WHERE d.mapping = ? AND d.state = 0 AND d.priority = ? AND d.due_at <= ?"
             " ORDER BY d.due_at LIMIT ?",
-            (number, priority, now, limit),
+            (db.find_name(destination), db.find_name(object_name), number, priority, now, limit),
         ).fetchall()
-        ids = (db.find_name(destination) or 0, db.find_name(object_name) or 0)
         found = []
         for row in rows:
-            (delivery, record, key, rank, flags, due_at, attempts, counted, changed, event) = row[:10]
-            source, received_at, blob, created_here = row[10:]
+            (delivery, key, rank, flags, due_at, attempts, counted, changed) = row[:8]
+            event, source, received_at, blob, created_here = row[8:13]
             found.append(
                 Due(
                     delivery_id=delivery,
@@ -115,7 +119,7 @@ class SqliteQueue:
                     destination=destination,
                     object=object_name,
                     record=key,
-                    call=StoredCall(event, unpack_call(blob, db.word(source), received_at, dictionary=db.dictionary)),
+                    call=self._calls.read(event, source, received_at, blob),
                     rank=rank,
                     attempts=attempts,
                     counted_ms=counted,
@@ -127,7 +131,7 @@ class SqliteQueue:
                     created_here=bool(created_here),
                     due_at=due_at,
                     changed_at=changed,
-                    link=self._links.view(record, ids[0], ids[1], number),
+                    link=self._links.view(row[13:]),
                     erases=bool(flags & Flag.ERASE),
                 )
             )
@@ -162,21 +166,13 @@ class SqliteQueue:
             ).fetchone()
             if row is None:
                 return None
-            return StoredCall(
-                row[0], unpack_call(row[3], self._db.word(row[1]), row[2], dictionary=self._db.dictionary)
-            )
+            return self._calls.read(*row)
 
     def stored(self, event_id: int) -> StoredCall | None:
         """Return a stored call; None when it is pruned."""
         with self._db.read() as conn:
             row = conn.execute("SELECT source, received_at, call FROM events WHERE id = ?", (event_id,)).fetchone()
-            return (
-                None
-                if row is None
-                else StoredCall(
-                    event_id, unpack_call(row[2], self._db.word(row[0]), row[1], dictionary=self._db.dictionary)
-                )
-            )
+            return None if row is None else self._calls.read(event_id, *row)
 
     def parents(self, destination: str, wanted: Sequence[tuple[str, str, Record]]) -> Sequence[ParentView]:
         """Look up parents, given as (mapping, object, record)."""
@@ -219,45 +215,15 @@ class SqliteQueue:
         if not takes and not settlements:
             return [], []
         with self._db.write():
-            settled = [self._settling.settle(settlement, now) for settlement in settlements]
-            return [self._take(take, now) for take in takes], settled
-
-    def _take(self, take: Take, now: Instant) -> bool:
-        db, conn = self._db, self._db.conn
-        row = conn.execute(
-            "SELECT record, mapping, event FROM deliveries WHERE id = ? AND state = 0 AND due_at IS NOT NULL",
-            (take.delivery_id,),
-        ).fetchone()
-        if row is None:
-            return False
-        record, mapping, event = row
-        destination, obj = db.name_id(take.destination), db.name_id(take.object)
-        if self._links.version(record, destination, obj) != take.link_version:
-            return False
-        if take.removes and self._links.is_shared(record, destination, obj):
-            return False  # somebody came to share it since it was decided to remove it (S16)
-        locked = self._locks.locked_until(record, mapping, take.keys, now)
-        if locked is not None:
-            conn.execute("UPDATE deliveries SET due_at = ? WHERE id = ?", (locked, take.delivery_id))
-            return False
-        self._locks.take(take, record)
-        conn.execute(
-            f"UPDATE deliveries SET state = {LEASED}, due_at = NULL, lease = ?, lease_until = ? WHERE id = ?",
-            (take.lease, take.lease_until, take.delivery_id),
-        )
-        if take.removes:
-            conn.execute("INSERT INTO removals VALUES (?, ?, ?)", (mapping, now, take.delivery_id))
-        if take.during is not None:
-            link = (record, destination, obj)
-            self._links.mark(*link, mapping, take.during, take.in_doubt_until, event)
-        return True
+            settled = self._settling.settle(settlements, now)
+            return self._taking.take(takes, now), settled
 
     def settle(self, settlements: Sequence[Settlement], now: Instant) -> Sequence[Settled]:
         """Write outcomes and end their leases."""
         if not settlements:
             return []
         with self._db.write():
-            return [self._settling.settle(settlement, now) for settlement in settlements]
+            return self._settling.settle(settlements, now)
 
     def close(self) -> None:
         """End this process's ownership: leases that are left are anybody's."""

@@ -1,131 +1,200 @@
 """From events to deliveries: which mappings take an event, and what its coming does to the older ones of its lines."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
 from connector.domain.clock import Instant
 from connector.domain.event import Event, NotUnderstood
 from connector.outbox.port import EventState, Route, Routed, Router, StoredCall
-from connector.outbox.sqlite.codec import unpack_call
+from connector.outbox.sqlite.among import among
 from connector.outbox.sqlite.database import Database
 from connector.outbox.sqlite.inbox import coarse_rank, type_number
-from connector.outbox.sqlite.lines import HELD, LEASED, OF_LINE, PENDING, SUPERSEDED, Flag, Lines
+from connector.outbox.sqlite.lines import HELD, LEASED, OF_LINE, OPEN, PENDING, SUPERSEDED, Flag, Lines
+from connector.outbox.sqlite.stored import StoredCalls
 from connector.outbox.sqlite.tombstones import Tombstones
+
+
+@dataclass(frozen=True, slots=True)
+class _New:
+    """An event that is to be routed, and its record as it is stored."""
+
+    call: StoredCall
+    record: int | None
+    key: str | None
+
+
+_Decided: TypeAlias = tuple[_New, "tuple[Event, Sequence[Route]] | NotUnderstood"]
+_Wanted: TypeAlias = tuple[int, int, Sequence[Route]]
+
+
+@dataclass(slots=True)
+class _Group:
+    """What is known before the events of a group are routed, and what is written for all of them together.
+
+    `open` are the lines with deliveries that wait, are leased or stopped; more at most, never fewer.
+    """
+
+    known: set[tuple[int, int]]
+    open: set[tuple[int, int]]
+    lines: dict[tuple[int, int], tuple[int, ...]]
+    has_holds: bool
+    moved: set[tuple[int, int]] = field(default_factory=set)
+    made: list[tuple[object, ...]] = field(default_factory=list)
+    total: list[int] = field(default_factory=lambda: [0, 0, 0])  # made, superseded, revived
 
 
 class Routing:
     """The first half of the queue: see `connector.outbox.port.Queue.route`."""
 
-    def __init__(self, db: Database, lines: Lines) -> None:
+    def __init__(self, db: Database, lines: Lines, calls: StoredCalls) -> None:
         self._db = db
         self._lines = lines
+        self._calls = calls
         self._tombstones = Tombstones(db)
 
     def route(self, now: Instant, limit: int, router: Router) -> Routed:
         """Let the router decide outside a transaction, then keep what it says, event by event in order of arrival."""
-        calls = self._new(limit)
-        if not calls:
+        new = self._new(limit)
+        if not new:
             return Routed()
-        decisions = [(call.event_id, router(call)) for call in calls]
-        total = [0, 0, 0, 0]
-        refused = 0
-        with self._db.write() as conn:
-            has_erased = self._tombstones.exist()
-            for event_id, decision in decisions:
-                if isinstance(decision, NotUnderstood):
-                    state, note = EventState.NOT_UNDERSTOOD, decision.reason
-                else:
-                    state, note = EventState.ROUTED if decision[1] else EventState.UNWANTED, None
-                done = conn.execute(
-                    "UPDATE events SET state = ?, note = ? WHERE id = ? AND state = 0", (state, note, event_id)
-                )
-                if done.rowcount == 0:
-                    continue  # another deliverer was faster
-                total[0] += 1
-                if isinstance(decision, NotUnderstood):
-                    continue
-                if has_erased and self._tombstones.refuse(event_id, decision[0], now):
-                    refused += 1
-                    continue
-                self._describe(event_id, decision[0])
-                for route in decision[1]:
-                    made, superseded, revived = self._deliver(event_id, route, now)
-                    total[1] += made
-                    total[2] += superseded
-                    total[3] += revived
-        if refused:
+        decisions = [(one, router(one.call)) for one in new]
+        with self._db.write():
+            mine = self._mark(decisions)
+            wanted = self._understood(mine, now)
+            group = self._group(wanted)
+            for event_id, record, routes in wanted:
+                for route in routes:
+                    self._deliver(group, event_id, record, route, now)
+            self._flush(group)
+            self._db.conn.executemany(
+                "INSERT OR REPLACE INTO lines VALUES (?, ?, ?, ?, ?)",
+                [(*line, *group.lines[line]) for line in group.moved],
+            )
+        understood = sum(not isinstance(decision, NotUnderstood) for _, decision in mine)
+        if len(wanted) < understood:
             self._db.truncate(patience=0)  # no byte of an erased person stays in the WAL
-        return Routed(*total)
+        return Routed(len(mine), *group.total)
 
-    def _new(self, limit: int) -> list[StoredCall]:
+    def _new(self, limit: int) -> list[_New]:
         with self._db.read() as conn:
             rows = conn.execute(
-                "SELECT id, source, received_at, call FROM events WHERE state = 0 ORDER BY id LIMIT ?", (limit,)
+                "SELECT e.id, e.source, e.received_at, e.call, e.record, r.key FROM events e"
+                " LEFT JOIN records r ON r.id = e.record WHERE e.state = 0 ORDER BY e.id LIMIT ?",
+                (limit,),
             ).fetchall()
-            return [
-                StoredCall(
-                    event_id, unpack_call(blob, self._db.word(source), received_at, dictionary=self._db.dictionary)
-                )
-                for event_id, source, received_at, blob in rows
-            ]
+            return [_New(self._calls.read(*row[:4]), *row[4:]) for row in rows]
 
-    def _describe(self, event_id: int, event: Event) -> None:
-        """Fill in what an older version did not understand when the call came in."""
-        record = self._db.record_id(self._db.record_key(event.record))
-        self._db.conn.execute(
-            "UPDATE events SET record = ?, type = ?, rank = ? WHERE id = ? AND record IS NULL",
-            (record, type_number(event), coarse_rank(event), event_id),
+    def _mark(self, decisions: list[_Decided]) -> list[_Decided]:
+        """Write down that the events were looked at; return those that no other deliverer was faster with."""
+        conn = self._db.conn
+        marks, ids = among([one.call.event_id for one, _ in decisions])
+        fresh = {row[0] for row in conn.execute(f"SELECT id FROM events WHERE id {marks} AND state = 0", ids)}
+        mine = [(one, decision) for one, decision in decisions if one.call.event_id in fresh]
+        states: list[tuple[int, str | None, int]] = []
+        for one, decision in mine:
+            if isinstance(decision, NotUnderstood):
+                states.append((int(EventState.NOT_UNDERSTOOD), decision.reason, one.call.event_id))
+            else:
+                states.append((int(EventState.ROUTED if decision[1] else EventState.UNWANTED), None, one.call.event_id))
+        conn.executemany("UPDATE events SET state = ?, note = ? WHERE id = ?", states)
+        return mine
+
+    def _understood(self, decisions: list[_Decided], now: Instant) -> list[_Wanted]:
+        """Return the events with their records and routes, without those of people who were erased."""
+        has_erased = self._tombstones.exist()
+        found: list[_Wanted] = []
+        for one, decision in decisions:
+            if isinstance(decision, NotUnderstood):
+                continue
+            event, routes = decision
+            if not (has_erased and self._tombstones.refuse(one.call.event_id, event, now)):
+                found.append((one.call.event_id, self._record(one, event), routes))
+        return found
+
+    def _group(self, wanted: list[_Wanted]) -> _Group:
+        """Look up what their coming may touch."""
+        if not wanted:
+            return _Group(set(), set(), {}, has_holds=False)
+        conn = self._db.conn
+        events, ids = among([event_id for event_id, _, _ in wanted])
+        records, numbers = among({record for _, record, _ in wanted})
+        lines = conn.execute(
+            f"SELECT record, mapping, rank, event, created_here FROM lines WHERE record {records}", numbers
+        )
+        return _Group(
+            set(conn.execute(f"SELECT event, mapping FROM deliveries WHERE event {events}", ids)),
+            set(conn.execute(f"SELECT record, mapping FROM deliveries WHERE record {records} AND {OPEN}", numbers)),
+            {(record, mapping): tuple(rest) for record, mapping, *rest in lines},
+            has_holds=conn.execute("SELECT 1 FROM holds LIMIT 1").fetchone() is not None,
         )
 
-    def _deliver(self, event_id: int, route: Route, now: Instant) -> tuple[int, int, int]:
-        """Make the delivery of one route; return deliveries made, older ones superseded, revivals."""
-        db, conn = self._db, self._db.conn
-        mapping = db.name_id(route.mapping)
-        record = db.record_id(db.record_key(route.record))
-        known = conn.execute(
-            "SELECT state FROM deliveries WHERE event = ? AND mapping = ?", (event_id, mapping)
-        ).fetchone()
-        if known is not None:
-            return 0, 0, 0  # looked at anew after a replay: the mapping had it already
+    def _record(self, one: _New, event: Event) -> int:
+        """Return the event's record; one that an older version did not understand when it came has none yet."""
+        key = self._db.record_key(event.record)
+        if one.record is not None and one.key == key:
+            return one.record
+        record = self._db.record_id(key)
+        self._db.conn.execute(
+            "UPDATE events SET record = ?, type = ?, rank = ? WHERE id = ? AND record IS NULL",
+            (record, type_number(event), coarse_rank(event), one.call.event_id),
+        )
+        return record
+
+    def _deliver(self, group: _Group, event_id: int, record: int, route: Route, now: Instant) -> None:
+        """Make the delivery of one route."""
+        mapping = self._db.name_id(route.mapping)
+        key = (record, mapping)
+        if (event_id, mapping) in group.known:
+            return  # looked at anew after a replay: the mapping had it already
         if route.identity is not None and not self._first_sight(route, mapping, now):
-            return 0, 0, 0
-        line = conn.execute(
-            "SELECT rank, event, created_here FROM lines WHERE record = ? AND mapping = ?", (record, mapping)
-        ).fetchone()
+            return
+        line = group.lines.get(key)
         is_newest = line is None or (route.rank, event_id) > (line[0], line[1])
         revived = is_newest and line is not None and line[0] % 2 == 1 and not route.is_delete
         flags = (0 if route.is_state else Flag.EACH) | (Flag.DELETE if route.is_delete else 0)
-        state, due_at, reason, superseded = PENDING, route.due_at, None, 0
-        if route.is_state and not is_newest:
+        has_others = key in group.open
+        if has_others:
+            self._flush(group)  # what follows looks at the line's deliveries
+        state, due_at, reason = PENDING, route.due_at, None
+        if route.is_state and line is not None and not is_newest:
             state, reason = SUPERSEDED, f"older than event {line[1]}, which came before it"
-        elif self._is_held(route, record):
+        elif group.has_holds and self._is_held(route, record):
             state, reason = HELD, "by an operator"
-        elif route.is_state:
+        elif route.is_state and has_others:
             due_at = self._inherit(record, mapping, route.due_at)
-        conn.execute(
-            "INSERT INTO deliveries (event, mapping, record, rank, flags, state, due_at, changed_at, reason)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                event_id,
-                mapping,
-                record,
-                route.rank,
-                int(flags),
-                state,
-                due_at if state == PENDING else None,
-                now,
-                reason,
-            ),
-        )
+        due = due_at if state == PENDING else None
+        group.made.append((event_id, mapping, record, route.rank, flags, state, due, now, reason))
+        group.total[0] += 1
+        group.total[2] += revived
         if is_newest:
             created = int(route.is_create or (line is not None and line[2] and not revived))
-            conn.execute(
-                "INSERT OR REPLACE INTO lines VALUES (?, ?, ?, ?, ?)", (record, mapping, route.rank, event_id, created)
+            group.lines[key] = (route.rank, event_id, created)
+            group.moved.add(key)
+        if has_others:
+            self._flush(group)
+            supersedes = is_newest and route.is_state
+            group.total[1] += self._make_room(key, event_id, now, supersedes=supersedes, waits=state == PENDING)
+        group.open.add(key)
+
+    def _make_room(self, line: tuple[int, int], event_id: int, now: Instant, *, supersedes: bool, waits: bool) -> int:
+        """Let a delivery take the place of the older ones, and wait for one that is under way; return how many went."""
+        superseded = self._lines.supersede(*line, (PENDING, HELD), event_id, now) if supersedes else 0
+        if waits and self._must_wait(*line, event_id):
+            self._db.conn.execute(
+                "UPDATE deliveries SET due_at = NULL WHERE event = ? AND mapping = ?", (event_id, line[1])
             )
-            if route.is_state:
-                superseded = self._lines.supersede(record, mapping, (PENDING, HELD), event_id, now)
-        if state == PENDING and self._must_wait(record, mapping, event_id):
-            conn.execute("UPDATE deliveries SET due_at = NULL WHERE event = ? AND mapping = ?", (event_id, mapping))
             if superseded:  # by it, perhaps the one that the others waited for
-                self._lines.unblock(record, mapping, now)
-        return 1, superseded, int(revived)
+                self._lines.unblock(*line, now)
+        return superseded
+
+    def _flush(self, group: _Group) -> None:
+        self._db.conn.executemany(
+            "INSERT INTO deliveries (event, mapping, record, rank, flags, state, due_at, changed_at, reason)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            group.made,
+        )
+        group.made.clear()
 
     def _inherit(self, record: int, mapping: int, due_at: Instant) -> Instant:
         """A change that lingers is not put off by the ones after it: the first one's moment stays."""
@@ -145,8 +214,6 @@ class Routing:
 
     def _is_held(self, route: Route, record: int) -> bool:
         conn = self._db.conn
-        if conn.execute("SELECT 1 FROM holds LIMIT 1").fetchone() is None:
-            return False
         key = conn.execute("SELECT key FROM records WHERE id = ?", (record,)).fetchone()[0]
         row = conn.execute(
             "SELECT 1 FROM holds WHERE (kind, subject) IN (VALUES ('record', ?), ('mapping', ?), ('destination', ?))",

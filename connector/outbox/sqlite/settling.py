@@ -1,6 +1,7 @@
 """The end of an attempt: its outcome, its lease, its link, and what that sets in motion."""
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 
 from connector.domain.clock import Instant, Millis
 from connector.domain.delivery import DeliveryState
@@ -24,8 +25,18 @@ class Settling:
         self._lines = lines
         self._links = links
 
-    def settle(self, settlement: Settlement, now: Instant) -> Settled:
-        """See `connector.outbox.port.Queue.settle`."""
+    def settle(self, settlements: Sequence[Settlement], now: Instant) -> list[Settled]:
+        """See `connector.outbox.port.Queue.settle`. What nothing here reads is written for all together."""
+        told: list[Settlement] = []  # goes into the history
+        fates = [self._settle(settlement, now, told) for settlement in settlements]
+        ended = [one for one, fate in zip(settlements, fates, strict=True) if fate is not Settled.LOST]
+        lasting = [one.delivery_id for one in ended if one.may_show_late]
+        self._locks.release([one.delivery_id for one in ended], now, lasting=lasting)
+        self._write_history(told, now)
+        add_counts(self._db, Counter(one.state.word for one in ended if one.state in _SUCCESS), now)
+        return fates
+
+    def _settle(self, settlement: Settlement, now: Instant, told: list[Settlement]) -> Settled:
         row = self._db.conn.execute(
             "SELECT record, mapping, event, rank, flags, state, lease FROM deliveries WHERE id = ?",
             (settlement.delivery_id,),
@@ -40,25 +51,30 @@ class Settling:
             if stale or state != PENDING:
                 return Settled.LOST
         elif state != LEASED or lease != settlement.lease:
+            told.append(settlement)
             self._too_late(settlement, (record, destination, obj), mapping, event, now)
             return Settled.LOST
         if settlement.renew_sharers and not self._renew_sharers(record, destination, obj, mapping, now):
             return Settled.LOST  # the last of them went meanwhile: this has to be decided anew
-        self._locks.release(settlement.delivery_id, now, lasting=settlement.may_show_late)
-        self._write_history(settlement, now)
+        told.append(settlement)
         result = self._write_state(settlement, (record, mapping, event, rank, flags), now)
-        if settlement.link is not None:
-            for child, child_mapping in self._links.change(record, destination, obj, mapping, settlement.link):
-                self._lines.renew(child, child_mapping, now)
-        came = self._links.orphan(record, destination, mapping, settlement.unlinked_parents)
+        came = self._change_link(settlement, (record, destination, obj), mapping, now)
         again = came or bool(flags & Flag.AGAIN)
-        if settlement.state in _SUCCESS:
-            add_counts(self._db, {settlement.state.word: 1}, now)
+        has_others = self._lines.is_open(record, mapping, settlement.delivery_id)
+        if has_others and settlement.state in _SUCCESS:
             self._lines.supersede(record, mapping, (DEAD, HELD), event, now)
         if again and not self._force_newer(record, mapping, rank, event, flags):
             self._go_again(settlement.delivery_id, now)
-        self._lines.unblock(record, mapping, now)
+        if has_others:
+            self._lines.unblock(record, mapping, now)
         return result
+
+    def _change_link(self, settlement: Settlement, target: tuple[int, int, int], mapping: int, now: Instant) -> bool:
+        """Write what the link learnt; tell whether a parent that was missing can be linked to meanwhile."""
+        if settlement.link is not None:
+            for child, child_mapping in self._links.change(*target, mapping, settlement.link):
+                self._lines.renew(child, child_mapping, now)
+        return self._links.orphan(target[0], target[1], mapping, settlement.unlinked_parents)
 
     def _too_late(
         self, settlement: Settlement, target: tuple[int, int, int], mapping: int, event: int, now: Instant
@@ -69,7 +85,6 @@ class Settling:
             if settlement.during is not None:
                 self._links.fill(link, mapping, settlement.during)
             self._lines.doubt(target[0], mapping, now)
-        self._write_history(settlement, now)
 
     def _renew_sharers(self, record: int, destination: int, obj: int, mapping: int, now: Instant) -> bool:
         """Make the newest state of a record that shares the CRM's record due again (S16); False when there is none."""
@@ -132,25 +147,27 @@ class Settling:
     def _go_again(self, delivery: int, now: Instant) -> None:
         self._db.conn.execute(
             f"UPDATE deliveries SET state = {PENDING}, due_at = ?, flags = (flags | ?) & ~? WHERE id = ?",
-            (now, int(Flag.FORCED), int(Flag.AGAIN), delivery),
+            (now, Flag.FORCED, Flag.AGAIN, delivery),
         )
 
-    def _write_history(self, settlement: Settlement, now: Instant) -> None:
-        if settlement.outcome is None:
-            return
-        self._db.conn.execute(
+    def _write_history(self, settlements: Iterable[Settlement], now: Instant) -> None:
+        self._db.conn.executemany(
             "INSERT INTO attempts (delivery, at, outcome, status, requests, took, version, reason)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                settlement.delivery_id,
-                now,
-                self._db.name_id(settlement.outcome),
-                settlement.status,
-                settlement.requests,
-                settlement.took,
-                self._db.name_id(settlement.version),
-                settlement.reason or None,
-            ),
+            [
+                (
+                    one.delivery_id,
+                    now,
+                    self._db.name_id(one.outcome),
+                    one.status,
+                    one.requests,
+                    one.took,
+                    self._db.name_id(one.version),
+                    one.reason or None,
+                )
+                for one in settlements
+                if one.outcome is not None
+            ],
         )
 
     def expire(self, now: Instant, until: Millis, gone: Collection[int]) -> int:
@@ -176,8 +193,8 @@ class Settling:
             conn.execute(
                 "UPDATE deliveries SET state = ?, due_at = ?, changed_at = ?, reason = ?,"
                 " lease = NULL, lease_until = NULL, flags = flags & ~? WHERE id = ?",
-                (state, now if newer is None else None, now, reason, int(Flag.AGAIN), delivery),
+                (state, now if newer is None else None, now, reason, Flag.AGAIN, delivery),
             )
-            self._locks.release(delivery, now, lasting=True)
+            self._locks.release((delivery,), now, lasting=(delivery,))
             self._lines.unblock(record, mapping, now)
         return len(rows)
