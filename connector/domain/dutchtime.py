@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from connector.domain.clock import Instant
 
 ZONE: Final = ZoneInfo("Europe/Amsterdam")
-_STAMP: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)(?:\.\d{1,9})?", re.ASCII)
+_STAMP: Final = re.compile(r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d)(?:\.\d{1,9})?", re.ASCII)
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _SECOND: Final = dt.timedelta(seconds=1)
 
@@ -20,12 +20,12 @@ def readings(stamp: str) -> tuple[Instant, ...]:
     autumn; one else. A stamp in the hour that spring leaves out is shifted forward by it, as clocks are: 02:30 means
     03:30.
     """
-    match = _STAMP.fullmatch(stamp.strip())
+    match = _STAMP.fullmatch(stamp.strip()) if stamp else None
     if match is None:
         return ()
     try:
         # The zone is put on in this very expression; fold tells apart the two readings of the doubled hour.
-        wall = dt.datetime(*map(int, match.groups()), tzinfo=ZONE)  # type: ignore[arg-type, misc]
+        wall = dt.datetime.fromisoformat(match[1]).replace(tzinfo=ZONE)
         first, second = _instant(wall), _instant(wall.replace(fold=1))
     except (ValueError, OverflowError):
         return ()
