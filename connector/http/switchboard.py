@@ -31,6 +31,7 @@ class Switchboard:
         self._waiting: dict[_Waiting, float] = {}
         self._done: dict[greenlet, Callable[[Any], None]] = {}
         self._called = False
+        self._later: list[Callable[[], None]] = []
 
     def open(self) -> None:
         """Make the calling thread the loop's; after the fork."""
@@ -60,6 +61,13 @@ class Switchboard:
             if self._waiting.pop(waiting, None) is not None:
                 self._go(waiting.call, True)
 
+    def flush(self) -> None:
+        """Do what was put off: at the end of each round of the loop."""
+        if self._later:
+            later, self._later = self._later, []
+            for work in later:
+                work()
+
     def end_overdue(self) -> None:
         """Let those go on that have waited for too long."""
         if not self._waiting:
@@ -80,6 +88,16 @@ class Switchboard:
     def is_here(self) -> bool:
         """Whether this is one of the loop's calls."""
         return threading.get_ident() == self._loop and getcurrent() is not self._hub
+
+    def later(self, work: Callable[[], None]) -> None:
+        """Do it when the loop has gone round, so that all calls of a round go to the outbox together; else at once.
+
+        One by one, the first of them would be committed alone, while the others come.
+        """
+        if self.is_here:
+            self._later.append(work)
+        else:
+            work()
 
     def signal(self) -> Signal:
         """Return something to wait for: by leaving the loop to others, or in a thread of its own as threads do."""
