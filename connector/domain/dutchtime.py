@@ -26,11 +26,13 @@ def readings(stamp: str) -> tuple[Instant, ...]:
     try:
         # The zone is put on in this very expression; fold tells apart the two readings of the doubled hour.
         wall = dt.datetime.fromisoformat(match[1]).replace(tzinfo=ZONE)
-        first, second = _instant(wall), _instant(wall.replace(fold=1))
+        first, offset, other = _instant(wall), wall.utcoffset(), wall.replace(fold=1).utcoffset()
     except (ValueError, OverflowError):
         return ()
     # In the missing hour the two readings are the wrong way round: the first is the one shifted forward.
-    return (first, second) if second > first else (first,)
+    if offset is None or other is None or other >= offset:
+        return (first,)
+    return (first, first + (offset - other) // _SECOND * 1000)
 
 
 def resolve(stamp: str, near: Instant) -> Instant | None:

@@ -64,6 +64,7 @@ class _Pages:
         self._door = receiving.door
         self._ownership = ownership
         self._edge = edge
+        self._trusted = frozenset(edge.trusted_proxies)
         self._clock = clock
         self._log = log.bind()  # once: without it, each line would make a logger of its own
 
@@ -98,7 +99,7 @@ class _Pages:
         target, method = _target(environ), environ["REQUEST_METHOD"]
         headers = sent_headers(environ) or _joined_headers(environ)
         tls = environ.get("wsgi.url_scheme") == "https"
-        peer, secure = origin(environ.get("REMOTE_ADDR", ""), headers, self._edge.trusted_proxies, tls=tls)
+        peer, secure = origin(environ.get("REMOTE_ADDR", ""), headers, self._trusted, tls=tls)
         body = b""
         try:
             source = self._source(target.partition("?")[0], method)

@@ -18,6 +18,7 @@ from greenlet import getcurrent, greenlet
 from connector.receive.committer import LockSignal, Signal
 
 T = TypeVar("T")
+_TOGETHER = 16  # calls: as many go to the outbox while the others of the round are still read
 
 
 class Switchboard:
@@ -90,12 +91,14 @@ class Switchboard:
         return threading.get_ident() == self._loop and getcurrent() is not self._hub
 
     def later(self, work: Callable[[], None]) -> None:
-        """Do it when the loop has gone round, so that all calls of a round go to the outbox together; else at once.
+        """Do it when the loop has gone round, or with fifteen others, so that calls go to the outbox together.
 
-        One by one, the first of them would be committed alone, while the others come.
+        One by one, the first of them would be committed alone, while the others come. In a thread: at once.
         """
         if self.is_here:
             self._later.append(work)
+            if len(self._later) >= _TOGETHER:
+                self.flush()
         else:
             work()
 
