@@ -37,7 +37,10 @@ def readings(stamp: str) -> tuple[Instant, ...]:
 
 def resolve(stamp: str, near: Instant) -> Instant | None:
     """Return the moment of a stamp; of two possible ones the one nearest to `near`. None: it is no date."""
-    return min(readings(stamp), key=lambda moment: abs(moment - near), default=None)
+    found = readings(stamp)
+    if len(found) < 2:  # noqa: PLR2004 - nearly always
+        return found[0] if found else None
+    return min(found, key=lambda moment: abs(moment - near))
 
 
 def _instant(moment: dt.datetime) -> Instant:

@@ -105,7 +105,10 @@ def decode_form(body: bytes, charset: str = "", bounds: Bounds = DEFAULT_BOUNDS)
         if place is not None:
             if "%" in value or not is_ascii:
                 value = text(value)
-            flat.setdefault(place[0], {})[place[1]] = value
+            if place[0]:
+                flat.setdefault(place[0], {})[place[1]] = value
+            else:
+                values[place[1]] = value
             continue
         raw = key
         if "%" in key or not is_ascii:
@@ -117,15 +120,16 @@ def decode_form(body: bytes, charset: str = "", bounds: Bounds = DEFAULT_BOUNDS)
         if not name:
             continue
         if not bracket:
-            values[values.take(name.translate(_MANGLED))] = value
+            name = name.translate(_MANGLED)
+            values[name] = value
+            if raw == key:
+                _remember(places, key, "", name)
             continue
         if name in FLAT and "]" in rest:
             inner = rest[: rest.rindex("]")]
             flat.setdefault(name, {})[inner] = value
-            if raw == key and key.isascii() and len(key) <= _KNOWN_KEY:
-                if len(places) >= _MOST_KNOWN:
-                    places.clear()
-                places[key] = (name, inner)
+            if raw == key:
+                _remember(places, key, name, inner)
             continue
         made = _store(values, _path(name.translate(_MANGLED), rest, bounds.depth), value)
         if made is None:
@@ -141,12 +145,20 @@ _COMMON_LOWER: Final = tuple((escape.lower(), character) for escape, character i
 
 
 _PLACES: Final[dict[str, tuple[str, str]]] = {}
-"""Where values of names like `fields[…]` go, for names that came before: the same thirty come with each call.
+"""Where values go, for names that came before, since the same thirty come with each call: `fields`, `parameters` or
+nothing for the top, and the name in there.
 
 Names only, in ASCII without an escape (what others mean depends on the character set), and bounded.
 """
 _KNOWN_KEY: Final = 128
 _MOST_KNOWN: Final = 2_000
+
+
+def _remember(places: dict[str, tuple[str, str]], key: str, top: str, name: str) -> None:
+    if key.isascii() and len(key) <= _KNOWN_KEY:
+        if len(places) >= _MOST_KNOWN:
+            places.clear()
+        places[key] = (top, name)
 
 
 def _prepared(body: bytes) -> str:
