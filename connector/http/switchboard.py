@@ -18,6 +18,7 @@ from greenlet import getcurrent, greenlet
 from connector.receive.committer import LockSignal, Signal
 
 T = TypeVar("T")
+_IDLE = 64  # greenlets that wait for work
 _TOGETHER = 16  # calls: as many go to the outbox while the others of the round are still read
 
 
@@ -32,6 +33,8 @@ class Switchboard:
         self._waiting: dict[_Waiting, float] = {}
         self._done: dict[greenlet, Callable[[Any], None]] = {}
         self._called = False
+        self._idle: list[greenlet] = []
+        self._result: Any = None
         self._later: list[Callable[[], None]] = []
 
     def open(self) -> None:
@@ -48,9 +51,9 @@ class Switchboard:
 
     def run(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
         """Begin `work`; return when it has ended or waits. `done` gets its result, in the loop. It may not raise."""
-        call = greenlet(work, self._hub)
+        call = self._idle.pop() if self._idle else greenlet(self._serve, self._hub)
         self._done[call] = done
-        self._go(call)
+        self._go(call, work)
 
     def resume(self, _handle: object = None) -> None:
         """Go on with the calls that have what they waited for."""
@@ -78,10 +81,18 @@ class Switchboard:
             del self._waiting[waiting]
             self._go(waiting.call, False)
 
-    def _go(self, call: greenlet, *came: bool) -> None:
-        result = call.switch(*came)
-        if call.dead:
-            self._done.pop(call)(result)
+    def _go(self, call: greenlet, given: Any) -> None:
+        if call.switch(given):
+            done, result, self._result = self._done.pop(call), self._result, None
+            if len(self._idle) < _IDLE:
+                self._idle.append(call)
+            done(result)
+
+    def _serve(self, work: Callable[[], Any]) -> None:
+        """Do one work after the other: a new greenlet asks the system for memory, and gives it back at its end."""
+        while True:
+            self._result = work()
+            work = self._hub.switch(True)  # ended
 
     # ── in a call, or in any thread ─────────────────────────────────────────────────────────────────────────────────
 
@@ -117,7 +128,7 @@ class Switchboard:
 
     def _wait(self, waiting: "_Waiting", timeout: float) -> bool:
         self._waiting[waiting] = time.monotonic() + timeout
-        return bool(self._hub.switch())
+        return bool(self._hub.switch(False))
 
     def _call(self, waiting: "_Waiting") -> None:
         self._ready.append(waiting)

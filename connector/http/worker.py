@@ -114,6 +114,8 @@ class CallWorker(ThreadWorker):  # type: ignore[misc]
         self.resting: dict[Connection, None] = {}
         self.closing: dict[Connection, None] = {}
         self.held = 0
+        # One for all: a block of that size for each call would be asked of the system, and given back, each time.
+        self._space = memoryview(bytearray(_RECEIVE))
         super().init_process()
 
     def notify(self) -> None:
@@ -217,7 +219,8 @@ class CallWorker(ThreadWorker):  # type: ignore[misc]
             connection.paused = True
             return
         try:
-            data = connection.sock.recv(_RECEIVE, socket.MSG_DONTWAIT)
+            size = connection.sock.recv_into(self._space, _RECEIVE, socket.MSG_DONTWAIT)
+            data = self._space[:size].tobytes()
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
