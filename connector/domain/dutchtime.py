@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from connector.domain.clock import Instant
 
 ZONE: Final = ZoneInfo("Europe/Amsterdam")
-_STAMP: Final = re.compile(r"(\d{4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)(?:\.\d{1,9})?", re.ASCII)
+_STAMP: Final = re.compile(r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d)(?:\.\d{1,9})?", re.ASCII)
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _SECOND: Final = dt.timedelta(seconds=1)
 
@@ -20,22 +20,27 @@ def readings(stamp: str) -> tuple[Instant, ...]:
     autumn; one else. A stamp in the hour that spring leaves out is shifted forward by it, as clocks are: 02:30 means
     03:30.
     """
-    match = _STAMP.fullmatch(stamp.strip())
+    match = _STAMP.fullmatch(stamp.strip()) if stamp else None
     if match is None:
         return ()
     try:
         # The zone is put on in this very expression; fold tells apart the two readings of the doubled hour.
-        wall = dt.datetime(*map(int, match.groups()), tzinfo=ZONE)  # type: ignore[arg-type, misc]
-        first, second = _instant(wall), _instant(wall.replace(fold=1))
+        wall = dt.datetime.fromisoformat(match[1]).replace(tzinfo=ZONE)
+        first, offset, other = _instant(wall), wall.utcoffset(), wall.replace(fold=1).utcoffset()
     except (ValueError, OverflowError):
         return ()
     # In the missing hour the two readings are the wrong way round: the first is the one shifted forward.
-    return (first, second) if second > first else (first,)
+    if offset is None or other is None or other >= offset:
+        return (first,)
+    return (first, first + (offset - other) // _SECOND * 1000)
 
 
 def resolve(stamp: str, near: Instant) -> Instant | None:
     """Return the moment of a stamp; of two possible ones the one nearest to `near`. None: it is no date."""
-    return min(readings(stamp), key=lambda moment: abs(moment - near), default=None)
+    found = readings(stamp)
+    if len(found) < 2:  # noqa: PLR2004 - nearly always
+        return found[0] if found else None
+    return min(found, key=lambda moment: abs(moment - near))
 
 
 def _instant(moment: dt.datetime) -> Instant:

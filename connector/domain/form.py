@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, TypeAlias
 
-from connector.domain.charset import find_charset, to_text
+from connector.domain.charset import UTF_8, find_charset, to_text
 from connector.domain.note import Note
 
 FLAT: Final = ("fields", "parameters")
@@ -81,7 +81,7 @@ class Form:
 DEFAULT_BOUNDS: Final = Bounds()
 
 
-def decode_form(body: bytes, charset: str = "", bounds: Bounds = DEFAULT_BOUNDS) -> Form | FormError:  # noqa: C901 - one loop, unrolled for speed
+def decode_form(body: bytes, charset: str = "", bounds: Bounds = DEFAULT_BOUNDS) -> Form | FormError:  # noqa: C901, PLR0912 - one loop, unrolled for speed
     """Decode a body whose header names `charset` (may be empty: UTF-8).
 
     A value or name that is not valid in the character set is read as windows-1252, by itself (see `charset.to_text`);
@@ -93,6 +93,7 @@ def decode_form(body: bytes, charset: str = "", bounds: Bounds = DEFAULT_BOUNDS)
     known = find_charset(charset)
     text = partial(_text, codec=known.codec)
     is_ascii = body.isascii()
+    places = _PLACES if is_ascii or known.codec == UTF_8 else {}  # in others, ASCII may mean something else
     values = Branch()
     flat: dict[str, dict[str, str]] = {}
     branches = 0
@@ -100,6 +101,16 @@ def decode_form(body: bytes, charset: str = "", bounds: Bounds = DEFAULT_BOUNDS)
         key, _, value = pair.partition("=")
         if len(key) > bounds.key:
             return FormError("key", f"a key longer than {bounds.key} bytes")
+        place = places.get(key)
+        if place is not None:
+            if "%" in value or not is_ascii:
+                value = text(value)
+            if place[0]:
+                flat.setdefault(place[0], {})[place[1]] = value
+            else:
+                values[place[1]] = value
+            continue
+        raw = key
         if "%" in key or not is_ascii:
             key = text(key)
         if "%" in value or not is_ascii:
@@ -109,10 +120,16 @@ def decode_form(body: bytes, charset: str = "", bounds: Bounds = DEFAULT_BOUNDS)
         if not name:
             continue
         if not bracket:
-            values[values.take(name.translate(_MANGLED))] = value
+            name = name.translate(_MANGLED)
+            values[name] = value
+            if raw == key:
+                _remember(places, key, "", name)
             continue
         if name in FLAT and "]" in rest:
-            flat.setdefault(name, {})[rest[: rest.rindex("]")]] = value
+            inner = rest[: rest.rindex("]")]
+            flat.setdefault(name, {})[inner] = value
+            if raw == key:
+                _remember(places, key, name, inner)
             continue
         made = _store(values, _path(name.translate(_MANGLED), rest, bounds.depth), value)
         if made is None:
@@ -123,11 +140,25 @@ def decode_form(body: bytes, charset: str = "", bounds: Bounds = DEFAULT_BOUNDS)
     return Form(values, flat, known.notes)
 
 
-_COMMON: Final = tuple(
-    (escape, chr(int(escape[1:], 16)))
-    for code in ("5B", "5D", "20", "40", "3A", "2C", "2F")
-    for escape in sorted({f"%{code}", f"%{code.lower()}"})
-)
+_COMMON: Final = tuple((f"%{code}", chr(int(code, 16))) for code in ("5B", "5D", "20", "40", "3A", "2C", "2F"))
+_COMMON_LOWER: Final = tuple((escape.lower(), character) for escape, character in _COMMON)
+
+
+_PLACES: Final[dict[str, tuple[str, str]]] = {}
+"""Where values go, for names that came before, since the same thirty come with each call: `fields`, `parameters` or
+nothing for the top, and the name in there.
+
+Names only, in ASCII without an escape (what others mean depends on the character set), and bounded.
+"""
+_KNOWN_KEY: Final = 128
+_MOST_KNOWN: Final = 2_000
+
+
+def _remember(places: dict[str, tuple[str, str]], key: str, top: str, name: str) -> None:
+    if key.isascii() and len(key) <= _KNOWN_KEY:
+        if len(places) >= _MOST_KNOWN:
+            places.clear()
+        places[key] = (top, name)
 
 
 def _prepared(body: bytes) -> str:
@@ -138,7 +169,7 @@ def _prepared(body: bytes) -> str:
     """
     text = body.decode("latin-1").replace("+", " ")
     if "%" in text and len(body) <= _CHUNK:
-        for escape, character in _COMMON:
+        for escape, character in _COMMON_LOWER if "%5b" in text else _COMMON:  # a sender writes them all alike
             text = text.replace(escape, character)
     return text
 

@@ -1,6 +1,7 @@
 """A call on its way through the door. What is not proven genuine cannot go on as an event, by type."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from connector.domain.clock import Instant
@@ -23,12 +24,29 @@ class UnverifiedRequest:
     received_at: Instant
     peer: str
     secure: bool
+    _values: Mapping[str, Sequence[str]] | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def values(self) -> Mapping[str, Sequence[str]]:
+        """Return the headers' values by name, which is in lower case."""
+        found = self._values
+        if found is None:
+            found = by_name(self.headers)
+            object.__setattr__(self, "_values", found)  # a call is asked for a dozen of them
+        return found
 
     def header(self, name: str) -> str | None:
         """Return the value of the only header of that name (any case); None when absent or given more than once."""
-        wanted = name.lower()
-        values = [value for key, value in self.headers if key.lower() == wanted]
+        values = self.values.get(name.lower(), ())
         return values[0] if len(values) == 1 else None
+
+
+def by_name(headers: Sequence[tuple[str, str]]) -> Mapping[str, Sequence[str]]:
+    """Return headers' values by name, which is in lower case."""
+    values: dict[str, list[str]] = {}
+    for name, value in headers:
+        values.setdefault(name.lower(), []).append(value)
+    return values
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from connector.domain.clock import SECOND, Instant
 from connector.domain.digest import digest_header
+from connector.domain.request import by_name
 from connector.domain.signature import ALGORITHMS, signing_string
 
 COVERED = "(request-target) Host Date Content-length Content-type X-Copernica-ID Digest X-nonce"
@@ -50,7 +51,7 @@ def sign(
     if covered is None:
         there = {name.lower() for name, _ in complete} | {"(request-target)"}
         covered = " ".join(name for name in COVERED.split() if name.lower() in there)
-    text = signing_string(method, target, complete, covered.lower().split())
+    text = signing_string(method, target, by_name(complete), covered.lower().split())
     signature = base64.b64encode(key.sign(text, padding.PKCS1v15(), ALGORITHMS[algorithm]())).decode()
     value = f'keyId="{key_id}",algorithm="{algorithm}",headers="{covered}",signature="{signature}"'
     return [*complete, ("Signature", value)]

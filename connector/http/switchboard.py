@@ -18,6 +18,8 @@ from greenlet import getcurrent, greenlet
 from connector.receive.committer import LockSignal, Signal
 
 T = TypeVar("T")
+_IDLE = 64  # greenlets that wait for work
+_TOGETHER = 16  # calls: as many go to the outbox while the others of the round are still read
 
 
 class Switchboard:
@@ -31,6 +33,9 @@ class Switchboard:
         self._waiting: dict[_Waiting, float] = {}
         self._done: dict[greenlet, Callable[[Any], None]] = {}
         self._called = False
+        self._idle: list[greenlet] = []
+        self._result: Any = None
+        self._later: list[Callable[[], None]] = []
 
     def open(self) -> None:
         """Make the calling thread the loop's; after the fork."""
@@ -46,9 +51,9 @@ class Switchboard:
 
     def run(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
         """Begin `work`; return when it has ended or waits. `done` gets its result, in the loop. It may not raise."""
-        call = greenlet(work, self._hub)
+        call = self._idle.pop() if self._idle else greenlet(self._serve, self._hub)
         self._done[call] = done
-        self._go(call)
+        self._go(call, work)
 
     def resume(self, _handle: object = None) -> None:
         """Go on with the calls that have what they waited for."""
@@ -60,6 +65,13 @@ class Switchboard:
             if self._waiting.pop(waiting, None) is not None:
                 self._go(waiting.call, True)
 
+    def flush(self) -> None:
+        """Do what was put off: at the end of each round of the loop."""
+        if self._later:
+            later, self._later = self._later, []
+            for work in later:
+                work()
+
     def end_overdue(self) -> None:
         """Let those go on that have waited for too long."""
         if not self._waiting:
@@ -69,10 +81,18 @@ class Switchboard:
             del self._waiting[waiting]
             self._go(waiting.call, False)
 
-    def _go(self, call: greenlet, *came: bool) -> None:
-        result = call.switch(*came)
-        if call.dead:
-            self._done.pop(call)(result)
+    def _go(self, call: greenlet, given: Any) -> None:
+        if call.switch(given):
+            done, result, self._result = self._done.pop(call), self._result, None
+            if len(self._idle) < _IDLE:
+                self._idle.append(call)
+            done(result)
+
+    def _serve(self, work: Callable[[], Any]) -> None:
+        """Do one work after the other: a new greenlet asks the system for memory, and gives it back at its end."""
+        while True:
+            self._result = work()
+            work = self._hub.switch(True)  # ended
 
     # ── in a call, or in any thread ─────────────────────────────────────────────────────────────────────────────────
 
@@ -80,6 +100,18 @@ class Switchboard:
     def is_here(self) -> bool:
         """Whether this is one of the loop's calls."""
         return threading.get_ident() == self._loop and getcurrent() is not self._hub
+
+    def later(self, work: Callable[[], None]) -> None:
+        """Do it when the loop has gone round, or with fifteen others, so that calls go to the outbox together.
+
+        One by one, the first of them would be committed alone, while the others come. In a thread: at once.
+        """
+        if self.is_here:
+            self._later.append(work)
+            if len(self._later) >= _TOGETHER:
+                self.flush()
+        else:
+            work()
 
     def signal(self) -> Signal:
         """Return something to wait for: by leaving the loop to others, or in a thread of its own as threads do."""
@@ -96,7 +128,7 @@ class Switchboard:
 
     def _wait(self, waiting: "_Waiting", timeout: float) -> bool:
         self._waiting[waiting] = time.monotonic() + timeout
-        return bool(self._hub.switch())
+        return bool(self._hub.switch(False))
 
     def _call(self, waiting: "_Waiting") -> None:
         self._ready.append(waiting)

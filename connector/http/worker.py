@@ -33,6 +33,7 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from connector.http.request_buffer import Progress, RequestBuffer
 from connector.http.switchboard import Switchboard
+from connector.http.usual import Answer, UsualCall, environment, read_usual
 
 KEEP_ALIVE = 130.0
 """Seconds that an answered connection may rest: longer than proxies keep theirs, so that they are the ones to close."""
@@ -113,6 +114,8 @@ class CallWorker(ThreadWorker):  # type: ignore[misc]
         self.resting: dict[Connection, None] = {}
         self.closing: dict[Connection, None] = {}
         self.held = 0
+        # One for all: a block of that size for each call would be asked of the system, and given back, each time.
+        self._space = memoryview(bytearray(_RECEIVE))
         super().init_process()
 
     def notify(self) -> None:
@@ -143,6 +146,7 @@ class CallWorker(ThreadWorker):  # type: ignore[misc]
         while self.alive and self.is_parent_alive():
             self.notify()
             self.wait_for_and_dispatch_events(timeout=1.0 if self._accepting else _FULL_PAUSE)
+            self.board.flush()
             self._close_overdue()
             if not self._accepting:
                 self.set_accept_enabled(enabled=self.nr_conns < self.bounds.connections or self._make_room())
@@ -166,6 +170,7 @@ class CallWorker(ThreadWorker):  # type: ignore[misc]
                     self._drop(connection)
             self.notify()
             self.wait_for_and_dispatch_events(timeout=0.2)
+            self.board.flush()
             self._close_overdue()
 
     def accept(self, listener: Any) -> bool:
@@ -214,7 +219,8 @@ class CallWorker(ThreadWorker):  # type: ignore[misc]
             connection.paused = True
             return
         try:
-            data = connection.sock.recv(_RECEIVE, socket.MSG_DONTWAIT)
+            size = connection.sock.recv_into(self._space, _RECEIVE, socket.MSG_DONTWAIT)
+            data = self._space[:size].tobytes()
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
@@ -255,8 +261,12 @@ class CallWorker(ThreadWorker):  # type: ignore[misc]
         del self.arriving[connection]
         connection.working = True
         data = connection.buffer.take()
-        connection.parser = RequestParser(self.cfg, [data], connection.client)
         quick = len(data) <= _QUICK and data.startswith(b"POST ")
+        call = read_usual(data, self.bounds.max_headers) if quick else None
+        if call is not None:
+            self.board.run(partial(self._answer_usual, connection, call), partial(self._handled, connection))
+            return
+        connection.parser = RequestParser(self.cfg, [data], connection.client)
         connection.sock.setblocking(not quick)  # whose answer does not fit into the socket's buffer is cut off
         if quick:
             self.board.run(partial(self.handle, connection), partial(self._handled, connection))
@@ -274,7 +284,25 @@ class CallWorker(ThreadWorker):  # type: ignore[misc]
                 self._refuse(connection, 503, "too many large calls at once")
                 return
 
-    # ── a call in a thread ──────────────────────────────────────────────────────────────────────────────────────────
+    # ── the usual call, in a greenlet ────────────────────────────────────────────────────────────────────────────────
+
+    def _answer_usual(self, connection: Connection, call: UsualCall) -> bool:
+        """Answer a call. Returns whether the connection may go on."""
+        answer = Answer()
+        try:
+            body = b"".join(self.wsgi(environment(call, connection.peer), answer.start))
+            keep = call.keep and self.alive
+            data = answer.data(body, keep=keep)
+            # Whose answer does not fit into the socket's buffer is cut off.
+            return connection.sock.send(data, socket.MSG_DONTWAIT) == len(data) and keep
+        except OSError:
+            self.log.debug("the other side went away before its answer")
+        except Exception:
+            self.log.exception("a call could not be answered")
+            self._answer_error(connection, 503, "internal error")
+        return False
+
+    # ── any call, in a greenlet or thread ───────────────────────────────────────────────────────────────────────────
 
     def handle(self, conn: Connection) -> bool:
         """Parse and answer one call, from memory. Returns whether the connection may go on. In a greenlet or thread."""

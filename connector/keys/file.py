@@ -1,5 +1,6 @@
 """Public keys from a file."""
 
+import os
 import re
 import threading
 from pathlib import Path
@@ -25,6 +26,7 @@ class FileKeys:
     def __init__(self, path: Path) -> None:
         """Take a PEM public key, or the text of a DKIM TXT record. The file is not read before it is needed."""
         self._path = path
+        self._name = str(path)  # asked for with each call, and a path is slow to ask with
         self._lock = threading.Lock()
         self._seen: tuple[int, int, int] | None = None
         self._answer: KeyAnswer = Silent("not read yet")
@@ -33,7 +35,7 @@ class FileKeys:
         """Return the file's key, whatever name the call gives."""
         with self._lock:
             try:
-                state = self._path.stat()
+                state = os.stat(self._name)  # noqa: PTH116
                 seen = (state.st_mtime_ns, state.st_size, state.st_ino)
                 if seen != self._seen:
                     self._answer = self._read()

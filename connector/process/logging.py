@@ -1,5 +1,6 @@
 """Logs: a line of JSON per request and per attempt, a readable one at a terminal, always on standard error."""
 
+import json
 import logging
 import sys
 from collections.abc import Callable, Collection, MutableMapping
@@ -28,7 +29,9 @@ def configure(
     out = cast("TextIO", _Enduring(stream or sys.stderr))
     threshold = logging.getLevelNamesMapping()[level.upper()]
     readable = form == "text" or (form == "auto" and out.isatty())
-    last: Any = structlog.dev.ConsoleRenderer(colors=out.isatty()) if readable else structlog.processors.JSONRenderer()
+    last: Any = (
+        structlog.dev.ConsoleRenderer(colors=out.isatty()) if readable else structlog.processors.JSONRenderer(_as_json)
+    )
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -67,6 +70,14 @@ class _Enduring:
 
     def isatty(self) -> bool:
         return self._stream.isatty()
+
+
+_ENCODER = json.JSONEncoder(default=repr)
+
+
+def _as_json(values: object, **_: object) -> str:
+    # json.dumps with any option makes an encoder for each line.
+    return _ENCODER.encode(values)
 
 
 def _tidy(_logger: Any, _method: str, values: Values) -> Values:

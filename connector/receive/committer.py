@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from enum import Enum
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol, TypeVar
 
@@ -104,7 +105,7 @@ class Committer:
     """Stores calls for many threads through one inbox.
 
     `timeout` is how long a call waits for its turn, in seconds. `committed` is called after each group that is on
-    disk; it must not block or raise.
+    disk; it must not block or raise. `later` does something when the waiting call has left the way free for others.
     """
 
     def __init__(
@@ -115,12 +116,14 @@ class Committer:
         timeout: float,
         committed: Callable[[], None] = lambda: None,
         signal: Callable[[], Signal] = LockSignal,
+        later: Callable[[Callable[[], None]], None] = lambda work: work(),
     ) -> None:
         self._open = open_inbox
         self._clock = clock
         self._timeout = timeout
         self.committed = committed
         self._signal = signal
+        self._later = later
         self._queue: SimpleQueue[_Append | _Job | None] = SimpleQueue()
         self._mutex = threading.Lock()
         self._counts: dict[str, int] = {}
@@ -174,7 +177,7 @@ class Committer:
         return self._clock.elapsed() - self._beat
 
     def _wait_for(self, order: _Append | _Job) -> None:
-        self._queue.put(order)
+        self._later(partial(self._queue.put, order))
         if not order.signal.wait(self._timeout):
             with self._mutex:
                 if order.stage is _Stage.WAITING:

@@ -209,8 +209,8 @@ def test_any_mutated_call_is_judged(
     if mutations and source.is_signed and isinstance(found, VerifiedRequest):
         signed = GENUINE.header("signature") or ""
         covered = parse_signature(signed).headers
-        ours = signing_string(GENUINE.method, GENUINE.target, GENUINE.headers, covered)
-        assert signing_string(request.method, request.target, request.headers, covered) == ours
+        ours = signing_string(GENUINE.method, GENUINE.target, GENUINE.values, covered)
+        assert signing_string(request.method, request.target, request.values, covered) == ours
         assert request.body == GENUINE.body
 
 

@@ -186,8 +186,8 @@ def _judged(maker: Maker) -> str:
     if source.is_signed:
         # What is taken says what was signed, to the last byte.
         covered = parse_signature(changed.header("signature") or "").headers
-        ours = signing_string(sent.method, sent.target, sent.headers, covered)
-        assert signing_string(changed.method, changed.target, changed.headers, covered) == ours
+        ours = signing_string(sent.method, sent.target, sent.values, covered)
+        assert signing_string(changed.method, changed.target, changed.values, covered) == ours
         assert changed.body == sent.body
     return "genuine"
 

@@ -46,6 +46,10 @@ class Call:
     def proof(self) -> bytes:
         return hashlib.sha256(self.nonce.encode()).digest()
 
+    @property
+    def signed_at(self) -> int:
+        return T0 + self.second * 1000
+
     def stored(self, now: int) -> NewCall:
         """The call as the receiver hands it to the outbox."""
         pairs = {"type": self.type, "time": str(T0 // 1000 + self.second)}
@@ -66,7 +70,7 @@ class Call:
             peer="127.0.0.1",
             secure=True,
         )
-        verified = VerifiedRequest(request, self.proof, now)
+        verified = VerifiedRequest(request, self.proof, self.signed_at)
         return NewCall(verified, decode(verified, SOURCE), now + 30 * 86_400_000)
 
 

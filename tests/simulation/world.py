@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from connector.crm.port import Limits
 from connector.outbox.port import Filter, OutboxBusyError, OutboxError, OutboxFullError
 from connector.outbox.sqlite.desk import SqliteDesk
-from connector.outbox.sqlite.inbox import PROOF_BYTES, SqliteInbox
+from connector.outbox.sqlite.inbox import SqliteInbox, proof_key
 from tests.simulation.calls import Call
 from tests.simulation.crm import REQUEST_TIMEOUT, Answer, Reply, Request, SimCrm, Store
 from tests.simulation.deliverer import Deliverer, JobRun
@@ -297,7 +297,9 @@ class World:
         self.poke()
 
     def _stored_event(self, call: Call) -> int | None:
-        row = self.db.conn.execute("SELECT event FROM proofs WHERE proof = ?", (call.proof[:PROOF_BYTES],)).fetchone()
+        row = self.db.conn.execute(
+            "SELECT event FROM proofs WHERE proof = ?", (proof_key(call.proof, call.signed_at),)
+        ).fetchone()
         return None if row is None else int(row[0])
 
     def _know(self, call: Call, event: int) -> None:

@@ -1,8 +1,9 @@
 """The receiver's side: calls go in, in one synced transaction for all that wait together."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
-from connector.domain.clock import Instant
+from connector.domain.clock import SECOND, Instant
 from connector.domain.event import Event, EventType, NotUnderstood
 from connector.domain.request import UnprovenRequest, UnverifiedRequest
 from connector.outbox.port import (
@@ -20,7 +21,9 @@ TYPES = tuple(EventType)
 """An event's type is kept as its place in here: only ever append."""
 
 _MOST_DICTIONARIES = 1_000
-PROOF_BYTES = 16  # of the SHA-256: 2^64 calls would have to be signed for one to be taken for another
+_NUMBERS = {one: number for number, one in enumerate(TYPES)}
+PROOF_BYTES = 16
+_MOST_ROWS = 64  # in one statement
 
 
 class SqliteInbox:
@@ -35,18 +38,23 @@ class SqliteInbox:
         packed = [self._pack(call) for call in calls]
         with self._db.write() as conn:
             self._db.check_room()
-            next_id = conn.execute(
+            first_id = conn.execute(
                 "UPDATE counters SET value = value + ? WHERE name = 'event' RETURNING value", (len(calls),)
-            ).fetchone()[0] - len(calls)
-            receipts = []
-            for call, blob in zip(calls, packed, strict=True):
-                next_id += 1
-                receipts.append(self._append(call, blob, next_id))
+            ).fetchone()[0] - (len(calls) - 1)
+            known = self._remember(calls, first_id)
+            numbered = zip(calls, packed, range(first_id, first_id + len(calls)), strict=True)
+            kept = [one for one in numbered if one[2] not in known]
+            self._insert_events([(call, blob, number) for call, blob, number in kept if isinstance(call, NewCall)])
+            for call, blob, number in kept:
+                if isinstance(call, NewUnproven):
+                    self._insert_unproven(call, blob, number)
             # Never from one that nobody has proven: what is learnt stays.
             kinds = {_kind(call): call for call in calls if isinstance(call, NewCall)}
             learnt = {kind: self._learn(kind, call) for kind, call in kinds.items() if kind not in self._learnt}
         self._learnt |= learnt  # not before they are on disk
-        return receipts
+        return [
+            Receipt(known.get(number, number), number in known) for number in range(first_id, first_id + len(calls))
+        ]
 
     def _pack(self, call: NewCall | NewUnproven) -> bytes:
         learnt = self._learnt.get(_kind(call)) if isinstance(call, NewCall) else None
@@ -63,44 +71,44 @@ class SqliteInbox:
             ).fetchone()
         return None if row is None else Dictionary(row[0], bytes(row[1]))
 
-    def _append(self, call: NewCall | NewUnproven, blob: bytes, event_id: int) -> Receipt:
-        proof = call.request.proof
-        if proof is not None:
-            first = self._remember(proof[:PROOF_BYTES], event_id, call.proof_until)
-            if first != event_id:
-                return Receipt(first, duplicate=True)
-        if isinstance(call, NewCall):
-            self._insert_event(call.request.request, call.event, blob, event_id)
-        else:
-            self._insert_unproven(call, blob, event_id)
-        return Receipt(event_id, duplicate=False)
+    def _remember(self, calls: Sequence[NewCall | NewUnproven], first_id: int) -> dict[int, int]:
+        """Remember the calls' proofs; return the numbers of those that came before, each with the first one's."""
+        rows = [
+            (proof_key(call.request.proof, call.request.signed_at), number, call.proof_until)
+            for number, call in enumerate(calls, first_id)
+            if call.request.proof is not None
+        ]
+        if self._insert("INSERT OR IGNORE INTO proofs", rows) == len(rows):
+            return {}
+        find = "SELECT event FROM proofs WHERE proof = ?"
+        firsts = {number: int(self._db.conn.execute(find, (key,)).fetchone()[0]) for key, number, _ in rows}
+        return {number: first for number, first in firsts.items() if first != number}
 
-    def _remember(self, proof: bytes, event_id: int, until: Instant) -> int:
-        """Return the ID of the first call with that proof."""
-        conn = self._db.conn
-        done = conn.execute("INSERT OR IGNORE INTO proofs VALUES (?, ?, ?)", (proof, event_id, until))
-        if done.rowcount == 1:
-            return event_id
-        return int(conn.execute("SELECT event FROM proofs WHERE proof = ?", (proof,)).fetchone()[0])
-
-    def _insert_event(
-        self, request: UnverifiedRequest, event: Event | NotUnderstood, blob: bytes, event_id: int
-    ) -> None:
+    def _insert_events(self, calls: Sequence[tuple[NewCall, bytes, int]]) -> None:
         db = self._db
-        source = db.name_id(request.source)
-        size = len(request.body)
-        if isinstance(event, NotUnderstood):
-            db.conn.execute(
-                "INSERT INTO events (id, source, state, received_at, size, note, call) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (event_id, source, EventState.NOT_UNDERSTOOD, request.received_at, size, event.reason, blob),
-            )
-            return
-        record = db.record_id(db.record_key(event.record))
-        db.conn.execute(
-            "INSERT INTO events (id, source, record, type, rank, state, received_at, size, call)"
-            " VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?)",
-            (event_id, source, record, type_number(event), coarse_rank(event), request.received_at, size, blob),
+        keys = dict.fromkeys(db.record_key(call.event.record) for call, _, _ in calls if isinstance(call.event, Event))
+        self._insert("INSERT OR IGNORE INTO records (key)", [(key,) for key in keys])
+        self._insert(
+            "INSERT INTO events (id, source, received_at, size, call, type, rank, state, note, record)",
+            [_event_row(db, call.request.request, call.event, blob, number) for call, blob, number in calls],
+            last="(SELECT id FROM records WHERE key = ?)",
         )
+
+    def _insert(self, into: str, rows: Sequence[tuple[object, ...]], last: str = "?") -> int:
+        """Insert rows, many by one statement; return how many went in.
+
+        Each statement gives the interpreter away and has to wait for it afterwards, beside a loop that hardly lets go
+        of it: one for each row cost more than all that SQLite does.
+        """
+        done = at = 0
+        while at < len(rows):
+            # Powers of two, so that there are few different statements, each prepared once.
+            count = min(_MOST_ROWS, 1 << (len(rows) - at).bit_length() - 1)
+            row = f"({'?, ' * (len(rows[0]) - 1)}{last})"
+            values = tuple(chain.from_iterable(rows[at : at + count]))
+            done += self._db.conn.execute(f"{into} VALUES {', '.join([row] * count)}", values).rowcount
+            at += count
+        return done
 
     def _insert_unproven(self, call: NewUnproven, blob: bytes, event_id: int) -> None:
         db, request = self._db, call.request
@@ -172,12 +180,32 @@ class SqliteInbox:
                 conn.execute("DELETE FROM proofs WHERE event = ?", (event_id,))
                 add_counts(self._db, {f"refused.{self._db.word(row[1])}.{verdict}": 1}, now)
             else:
-                self._insert_event(verdict.request.request, verdict.event, row[0], event_id)
+                self._insert_events([(verdict, row[0], event_id)])
+
+
+def proof_key(proof: bytes, signed_at: Instant | None) -> bytes:
+    """Return under what a call's proof is kept: the second that was signed, and as much of the hash as fits.
+
+    Two calls are the same only if they were signed in the same second: 2^48 of one second would have to be signed for
+    one to be taken for another. And the proofs of calls that come together lie together in the index, however large.
+    """
+    second = (signed_at or 0) // SECOND % (1 << 32)
+    return second.to_bytes(4, "big") + proof[: PROOF_BYTES - 4]
+
+
+def _event_row(
+    db: Database, request: UnverifiedRequest, event: Event | NotUnderstood, blob: bytes, number: int
+) -> tuple[object, ...]:
+    """Return an event's columns as `_insert_events` names them; the last one is its record's key."""
+    begin = (number, db.name_id(request.source), request.received_at, len(request.body), blob)
+    if isinstance(event, NotUnderstood):
+        return (*begin, None, None, EventState.NOT_UNDERSTOOD.value, event.reason, None)
+    return (*begin, type_number(event), coarse_rank(event), EventState.NEW.value, None, db.record_key(event.record))
 
 
 def type_number(event: Event) -> int:
     """Return the number under which an event's type is kept."""
-    return TYPES.index(event.type)
+    return _NUMBERS[event.type]
 
 
 def coarse_rank(event: Event) -> int:

@@ -9,7 +9,8 @@ from connector.outbox.port import EventState, Keep
 from connector.outbox.sqlite.database import Database
 from connector.outbox.sqlite.inbox import add_counts
 
-_VACUUM_PAGES = 200  # given back to the disk with each step
+_AT_ONCE = 50  # events in one transaction: some milliseconds
+_VACUUM_PAGES = 20  # given back to the disk with each transaction: more than so many events have
 _OPEN = {DeliveryState.PENDING, DeliveryState.LEASED}
 _STUCK = {DeliveryState.DEAD, DeliveryState.HELD}
 
@@ -25,30 +26,48 @@ class Pruning:
         self._after = 0
 
     def step(self, now: Instant, keep: Keep, limit: int) -> Mapping[str, int]:
-        """Look at up to `limit` events; return how many were removed, by what they were."""
-        youngest = now - min(keep.settled, keep.dead, keep.unwanted)
-        # By ID, not by time: a condition on the time alone would read the whole table while nothing is old.
-        next_rows = self._db.conn.execute(
-            "SELECT id, state, received_at FROM events WHERE id > ? ORDER BY id LIMIT ?", (self._after, limit)
-        ).fetchall()
-        rows = [row for row in next_rows if row[2] < youngest]
-        self._after = next_rows[-1][0] if rows and len(next_rows) == limit else 0
+        """Look at up to `limit` events; return how many were removed, by what they were.
+
+        A few dozen at a time: calls that come in meanwhile wait for that many at most.
+        """
         gone: Counter[str] = Counter()
+        for start in range(0, limit, _AT_ONCE):
+            removed, is_through = self._some(now, keep, min(_AT_ONCE, limit - start))
+            gone += removed
+            if is_through:
+                self._after = 0
+                break
+        return gone
+
+    def _some(self, now: Instant, keep: Keep, limit: int) -> tuple[Counter[str], bool]:
+        """Look at the next events, in one transaction; return what was removed, and whether there is no older one."""
+        youngest = now - min(keep.settled, keep.dead, keep.unwanted)
         with self._db.write() as conn:
+            # By ID, not by time: a condition on the time alone would read the whole table while nothing is old.
+            next_rows = conn.execute(
+                "SELECT id, state, received_at FROM events WHERE id > ? ORDER BY id LIMIT ?", (self._after, limit)
+            ).fetchall()
+            rows = [row for row in next_rows if row[2] < youngest]
+            expired = {}
             for event, state, received_at in rows:
                 what = self._expired(event, EventState(state), received_at, now, keep)
                 if what is not None:
-                    gone[what] += 1
-                    conn.execute(
-                        "DELETE FROM attempts WHERE delivery IN (SELECT id FROM deliveries WHERE event = ?)", (event,)
-                    )
-                    conn.execute("DELETE FROM deliveries WHERE event = ?", (event,))
-                    conn.execute("DELETE FROM events WHERE id = ?", (event,))
+                    expired[event] = what
+            events = [(event,) for event in expired]
+            conn.executemany(
+                "DELETE FROM attempts WHERE delivery IN (SELECT id FROM deliveries WHERE event = ?)", events
+            )
+            conn.executemany("DELETE FROM deliveries WHERE event = ?", events)
+            conn.executemany("DELETE FROM events WHERE id = ?", events)
             self._small_tables(now, keep, limit)
+            gone = Counter(expired.values())
             add_counts(self._db, {f"pruned.{what}": count for what, count in gone.items()}, now)
-        if gone:
-            self._db.conn.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
-        return gone
+            if gone:
+                # Inside: on its own it would keep a receiver out that already has the lock file's word.
+                conn.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+        if next_rows:
+            self._after = next_rows[-1][0]
+        return gone, not rows or len(next_rows) < limit
 
     def _expired(self, event: int, state: EventState, received_at: Instant, now: Instant, keep: Keep) -> str | None:
         """Return what the event was if its time has passed, else None."""
