@@ -60,7 +60,7 @@ def _claims(outbox: Path, count: int) -> float:
         began = time.perf_counter()
         dues = queue.due(now, "people", "crm", "contact", 16)
         takes = [
-            Take(delivery_id=due.delivery_id, destination="crm", object="contact", link_version=due.link.version,
+            Take(delivery_id=due.delivery_id, event_id=due.call.event_id, destination="crm", object="contact", link_version=due.link.version,
                  keys=(due.delivery_id.to_bytes(16, "big"),), lease=queue.lease(), lease_until=now + MINUTE,
                  during=Accepted(known=False), in_doubt_until=now + MINUTE, removes=False)
             for due in dues

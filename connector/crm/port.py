@@ -114,6 +114,10 @@ class Crm(Protocol):
         """How many writes of that kind may go together; 1 when the CRM has no batch."""
         ...
 
+    def batch_of(self, write: Write) -> str | None:
+        """With which others a write can go: those of its object and verb that have the same. None: it goes alone."""
+        ...
+
     def visible_after(self, object_name: str) -> Millis:
         """How long a search may lag behind a create (S22)."""
         ...

@@ -67,6 +67,7 @@ class Engine:
     _prune_at: Millis = field(init=False, default=0)
     _offset: Millis | None = field(init=False, default=None)
     _turns: int = field(init=False, default=0)
+    _together: dict[str, int] = field(init=False, default_factory=dict)  # how many of a mapping go in a job, lately
     _gathering_since: Millis = field(init=False, default=0)
     _read: dict[int, tuple[StoredCall, Event]] = field(init=False, default_factory=dict)
     _routed_at: Millis = field(init=False, default=0)
@@ -218,7 +219,7 @@ class Engine:
     def _claim_for(self, mapping: MappingPort, room: int, now: Instant, *, is_probe: bool) -> bool:
         destination = self.destinations[mapping.destination]
         batch = self._batch_hint(mapping)
-        limit = 1 if is_probe else min(max(_CLAIM_AT_ONCE, batch), room * batch)
+        limit = 1 if is_probe else min(max(_CLAIM_AT_ONCE, batch), room * self._together.get(mapping.name, batch))
         # In batches, what lingers goes with the first that is due: it has waited for company, and here it is.
         until = now + mapping.linger if batch > 1 else now
         dues = self.queue.due(until, mapping.name, mapping.destination, mapping.object, limit)
@@ -232,7 +233,8 @@ class Engine:
             decisions = [observed(decision) for decision in decisions]
         decisions = self._rooms.save_for_live(mapping.destination, decisions, now)
         decisions = self._guard.pass_on(mapping, decisions, now)
-        attempts = [d for d in decisions if isinstance(d, Attempt)]
+        jobs = self._grouped(mapping, [d for d in decisions if isinstance(d, Attempt)], room)
+        attempts = [attempt for job in jobs for attempt in job]
         plain = [d for d in decisions if not isinstance(d, Attempt)]
         settlements = [as_settlement(d, mapping, now) for d in plain]
         longest = destination.crm.longest_send
@@ -243,31 +245,45 @@ class Engine:
             if fate is Settled.DONE and isinstance(decision, Settle):
                 event = decision.due.call.event_id
                 self.log("settled", id=event, mapping=mapping.name, state=decision.state.word, reason=decision.reason)
-        leased = [Leased(attempt, take.lease) for attempt, take, ok in zip(attempts, takes, granted, strict=True) if ok]
-        self._submit(mapping, leased, send_by, is_probe=is_probe)
-        return bool(leased) or Settled.DONE in settled
+        leases = iter([take.lease if ok else None for take, ok in zip(takes, granted, strict=True)])
+        for job in jobs:
+            pairs = [(attempt, next(leases)) for attempt in job]
+            leased = tuple(Leased(attempt, lease) for attempt, lease in pairs if lease is not None)
+            if leased:
+                self._submit(Job(destination.name, mapping.object, leased, send_by, is_probe))
+        return any(granted) or Settled.DONE in settled
 
     def _batch_hint(self, mapping: MappingPort) -> int:
         crm = self.destinations[mapping.destination].crm
         return max(1, crm.batch_limit(mapping.object, Verb.UPSERT))
 
-    def _submit(self, mapping: MappingPort, leased: Sequence[Leased], send_by: Millis, *, is_probe: bool) -> None:
-        """Hand attempts over, those that may go together as one job."""
-        destination = self.destinations[mapping.destination]
-        by_verb: dict[str, list[Leased]] = {}
-        for one in leased:
-            by_verb.setdefault(one.attempt.write.verb, []).append(one)
-        for group in by_verb.values():
-            size = max(1, destination.crm.batch_limit(mapping.object, group[0].attempt.write.verb))
-            for start in range(0, len(group), size):
-                job = Job(destination.name, mapping.object, tuple(group[start : start + size]), send_by, is_probe)
-                self._rooms.began(job)
-                self.pool.submit(job)
+    def _grouped(self, mapping: MappingPort, attempts: Sequence[Attempt], room: int) -> list[list[Attempt]]:
+        """Return the attempts as jobs: those that can go together as one, and no more of them than there is room."""
+        crm = self.destinations[mapping.destination].crm
+        jobs: list[list[Attempt]] = []
+        open_jobs: dict[tuple[Verb, str], list[Attempt]] = {}
+        for attempt in attempts:
+            verb, batch = attempt.write.verb, crm.batch_of(attempt.write)
+            job = open_jobs.get((verb, batch)) if batch is not None else None
+            if job is None or len(job) >= crm.batch_limit(mapping.object, verb):
+                job = []
+                jobs.append(job)
+                if batch is not None:
+                    open_jobs[verb, batch] = job
+            job.append(attempt)
+        if jobs:
+            self._together[mapping.name] = 2 * len(attempts) // len(jobs)
+        return jobs[:room]
+
+    def _submit(self, job: Job) -> None:
+        self._rooms.began(job)
+        self.pool.submit(job)
 
     def _take(self, attempt: Attempt, lease_until: Millis, in_doubt_until: Instant) -> Take:
         due = attempt.due
         return Take(
             delivery_id=due.delivery_id,
+            event_id=due.call.event_id,
             destination=due.destination,
             object=due.object,
             link_version=due.link.version,

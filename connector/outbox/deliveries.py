@@ -101,7 +101,7 @@ class ParentView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Take:
-    """Wish to lease a delivery.
+    """Wish to lease a delivery. `event_id` is the event that was decided on: an ID of a delivery may be used again.
 
     `keys` are the locks that go with it: the link, each match key, the CRM record (S11, S16): nobody else has one of
     them while the lease lasts. Those in `lasting` are kept from other records for `lasts` beyond it when a search may
@@ -111,6 +111,7 @@ class Take:
     """
 
     delivery_id: int
+    event_id: int
     destination: str
     object: str
     link_version: int

@@ -5,7 +5,7 @@ import pytest
 from connector.deliver.run import Runner
 from connector.domain.outcome import OutcomeKind
 from connector.outbox.port import Filter, OutboxBusyError
-from tests.support.world import World, answer
+from tests.support.world import SmallCrm, World, answer
 
 
 def test_no_transaction_is_open_while_a_request_is_under_way():
@@ -137,3 +137,36 @@ def test_discard_throws_away_what_the_filter_names():
     assert done.done == 30
     assert world.states().count("discarded") == 30
     assert world.reason(other) == "403: forbidden"
+
+
+class UpdatesTogether(SmallCrm):
+    """Takes updates in batches of a hundred, and each create by itself."""
+
+    def batch_of(self, write):
+        return "id" if write.crm_id is not None else None
+
+
+def jobs_of_a_turn(world):
+    world.engine.pool.hold_back = True
+    world.engine.turn()
+    sizes = [len(job.leased) for job in world.engine.pool.jobs]
+    world.engine.pool.hold_back = False
+    world.settle()
+    return sizes
+
+
+def test_creates_that_cannot_go_together_do_not_wait_for_one_another():
+    """Each is a job of its own, and there are no more of them than there is room; updates go in one."""
+    world = World(crm=UpdatesTogether(batch=100))
+    for i in range(40):
+        world.call("create", i + 1, email=f"p{i}@x.nl", name="A")
+    assert jobs_of_a_turn(world) == [1] * world.crm.limits.concurrency
+    assert len(world.contacts()) == 40
+    for i in range(40):
+        world.call("update", i + 1, at=1, email=f"p{i}@x.nl", name="B")
+    first = jobs_of_a_turn(world)
+    assert len(first) == 1
+    assert first[0] >= 32
+    for i in range(40):
+        world.call("update", i + 1, at=2, email=f"p{i}@x.nl", name="C")
+    assert jobs_of_a_turn(world) == [40]

@@ -5,7 +5,7 @@ import pytest
 from connector.domain.accepted import Accepted
 from connector.domain.delivery import DeliveryState
 from connector.domain.event import EventType
-from connector.outbox.port import Filter, LinkChange, Settlement, Take
+from connector.outbox.port import Filter, Keep, LinkChange, Settlement, Take
 from connector.outbox.sqlite.database import Database
 from connector.outbox.sqlite.desk import SqliteDesk
 from connector.outbox.sqlite.inbox import SqliteInbox
@@ -52,7 +52,7 @@ class Outbox:
         """Lease it for a request that can write; return the lease, None when it is not granted."""
         lease = self.queue.lease()
         take = Take(
-            delivery_id=due.delivery_id, destination=due.destination, object=due.object,
+            delivery_id=due.delivery_id, event_id=due.call.event_id, destination=due.destination, object=due.object,
             link_version=due.link.version, keys=(), lease=lease, lease_until=T0, during=Accepted(known=False),
             in_doubt_until=T0,
         )  # fmt: skip
@@ -159,3 +159,16 @@ def test_a_claim_from_before_takes_nothing_that_waits_for_another_one_of_its_lin
     assert outbox.take(second) is None
     (first,) = outbox.due()
     assert outbox.take(first) is not None
+
+
+def test_a_claim_does_not_take_what_came_in_the_place_of_what_was_pruned(outbox):
+    """A deliverer was stopped between looking and leasing; the delivery's number belongs to another record by now."""
+    outbox.call(1)
+    (claim,) = outbox.due()
+    outbox.decide(DeliveryState.SKIPPED)
+    outbox.queue.prune(T0 + 1000, Keep(settled=0, dead=0, unwanted=0), 10)
+    outbox.call(2)
+    (other,) = outbox.due()
+    assert other.delivery_id == claim.delivery_id
+    assert outbox.take(claim) is None
+    assert outbox.take(other) is not None

@@ -30,6 +30,7 @@ def test_no_step_of_a_delivery_looks_through_a_whole_table(tmp_path: Path) -> No
     takes = [
         Take(
             delivery_id=due.delivery_id,
+            event_id=due.call.event_id,
             destination="crm",
             object="contact",
             link_version=due.link.version,

@@ -142,6 +142,9 @@ class SimCrm:
     def batch_limit(self, _object: str, _verb: Verb) -> int:
         return self.batch
 
+    def batch_of(self, _write: Write) -> str | None:
+        return "all" if self.batch > 1 else None
+
     def visible_after(self, _object: str) -> int:
         return self.visible
 

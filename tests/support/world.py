@@ -167,6 +167,9 @@ class SmallCrm:
     def batch_limit(self, object_name: str, verb: Verb) -> int:
         return self.batch
 
+    def batch_of(self, write: Write) -> str | None:
+        return "all" if self.batch > 1 else None
+
     def visible_after(self, object_name: str) -> int:
         return self.lag
 

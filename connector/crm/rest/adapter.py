@@ -9,6 +9,7 @@ from connector.crm.rest.credentials import Credentials
 from connector.crm.rest.flow import Flow
 from connector.crm.rest.object import CompiledObject
 from connector.crm.rest.sending import Requester, Sending
+from connector.crm.rest.template import UnusableError
 from connector.crm.rest.wire import Wire
 from connector.domain.change import Verb
 from connector.domain.clock import SECOND, Clock, Millis
@@ -70,6 +71,15 @@ class RestCrm:
         """How many writes may go together."""
         object_ = self._objects.get(object_name)
         return batch.size(object_, verb) if object_ is not None else 1
+
+    def batch_of(self, write: Write) -> str | None:
+        """With which others a write can go."""
+        object_ = self._objects.get(write.object)
+        try:
+            kind = batch.kind_of(object_, write) if object_ is not None else None
+        except UnusableError:  # said when it is sent
+            return None
+        return kind[0] if kind is not None else None
 
     def send(self, writes: Sequence[Write], gate: Gate) -> Sequence[Outcome]:
         """Bring the writes to the CRM; one outcome for each, in their order."""

@@ -52,7 +52,7 @@ class BatchSender:
 
     def run(self, writes: Sequence[Write]) -> Sequence[Outcome]:
         """Bring all writes to the CRM; one outcome for each, in their order."""
-        groups: dict[tuple[str, str], tuple[CompiledBatch, list[Item]]] = {}
+        groups: dict[str, tuple[CompiledBatch, list[Item]]] = {}
         for place, write in enumerate(writes):
             try:
                 chosen = self._choose(place, write)
@@ -71,28 +71,19 @@ class BatchSender:
                 self._alone(place, write)
         return [self._outcomes[place] for place in range(len(writes))]
 
-    def _choose(self, place: int, write: Write) -> tuple[tuple[str, str], CompiledBatch, Item] | None:
+    def _choose(self, place: int, write: Write) -> tuple[str, CompiledBatch, Item] | None:
+        kind = kind_of(self._object, write)
+        if kind is None:
+            return None
         object_ = self._object
         links = object_.in_write(write.associations)
         scope: dict[str, Any] = dict(object_.fixed)
         if write.crm_id is not None:
-            batch = object_.batch_erase if write.verb is Verb.ERASE else object_.batch_update
-            fields = object_.body(write.changed, links)
-            if batch is None or (write.verb.removes and (write.verb is not Verb.ERASE or write.created_maybe_match)):
-                return None
-            if not write.verb.removes and not fields:
-                return None
-            scope |= {"id": write.crm_id, "fields": fields}
-            return ("id", ""), batch, Item(place, write, scope)
-        batch = object_.batch_upsert
-        if batch is None or write.verb is not Verb.UPSERT or write.create_only or len(write.match) != 1:
-            return None
-        key = write.match[0]
-        if batch.model.keys and key.name not in batch.model.keys:
-            return None
-        scope |= {"key.name": key.name, "key.value": key.value}
-        scope["fields"] = object_.body(write.full, links)
-        return ("key", key.name), batch, Item(place, write, scope)
+            scope |= {"id": write.crm_id, "fields": object_.body(write.changed, links)}
+        else:
+            (key,) = write.match
+            scope |= {"key.name": key.name, "key.value": key.value, "fields": object_.body(write.full, links)}
+        return *kind, Item(place, write, scope)
 
     def _send(self, batch: CompiledBatch, items: Sequence[Item]) -> None:
         if len(items) == 1:
@@ -234,6 +225,23 @@ class _Matched:
             status = int(status)
         known = isinstance(status, int) and not isinstance(status, bool) and 100 <= status <= 599  # noqa: PLR2004
         return of_item(result, status if known else _OWN_TROUBLE, self._answer.headers)
+
+
+def kind_of(object_: CompiledObject, write: Write) -> tuple[str, CompiledBatch] | None:
+    """Return which batch a write can go in, and a name for its like; None when it goes alone. Raises UnusableError."""
+    if write.crm_id is None:
+        batch = object_.batch_upsert
+        if batch is None or write.verb is not Verb.UPSERT or write.create_only or len(write.match) != 1:
+            return None
+        key = write.match[0].name
+        return None if batch.model.keys and key not in batch.model.keys else (f"key {key}", batch)
+    if write.verb.removes:
+        # One that may have been made anew is looked for, should it not be there.
+        batch = object_.batch_erase if write.verb is Verb.ERASE and not write.created_maybe_match else None
+    else:
+        is_empty = not object_.body(write.changed, object_.in_write(write.associations))
+        batch = None if is_empty else object_.batch_update
+    return None if batch is None else ("id", batch)
 
 
 def size(object_: CompiledObject, verb: Verb) -> int:

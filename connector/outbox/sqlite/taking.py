@@ -43,7 +43,7 @@ class Taking:
             if row is None:
                 continue
             record, mapping, event, link, version, doubts, is_leased = row
-            if (version or 0) != take.link_version or record in marked:
+            if event != take.event_id or (version or 0) != take.link_version or record in marked:
                 continue
             if take.removes and self._links.is_shared(record, destination, obj):
                 continue  # somebody came to share it since it was decided to remove it (S16)

@@ -175,6 +175,7 @@ class OutboxMachine(Seldom):
         takes = [
             Take(
                 delivery_id=claim.due.delivery_id,
+                event_id=claim.due.call.event_id,
                 destination=claim.due.destination,
                 object=claim.due.object,
                 link_version=claim.due.link.version,
