@@ -166,7 +166,7 @@ def test_creates_that_cannot_go_together_do_not_wait_for_one_another():
         world.call("update", i + 1, at=1, email=f"p{i}@x.nl", name="B")
     first = jobs_of_a_turn(world)
     assert len(first) == 1
-    assert first[0] >= 32
+    assert first[0] >= 16
     for i in range(40):
         world.call("update", i + 1, at=2, email=f"p{i}@x.nl", name="C")
     assert jobs_of_a_turn(world) == [40]
