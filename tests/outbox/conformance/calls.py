@@ -60,10 +60,17 @@ class Said:
         return UnverifiedRequest("shop", "POST", "/shop", (("Date", "x"),), self.body, now, "127.0.0.1", True)
 
     def call(self, now: Instant, proof: bytes | None, until: Instant) -> NewCall:
-        return NewCall(VerifiedRequest(self.request(now), proof, None if proof is None else now), self.event, until)
+        return NewCall(
+            VerifiedRequest(self.request(now), proof, None if proof is None else signed_at(proof)), self.event, until
+        )
 
     def unproven(self, now: Instant, proof: bytes, until: Instant) -> NewUnproven:
-        return NewUnproven(UnprovenRequest(self.request(now), proof, now, "key"), until)
+        return NewUnproven(UnprovenRequest(self.request(now), proof, signed_at(proof), "key"), until)
+
+
+def signed_at(proof: bytes) -> Instant:
+    """The signed Date is part of what makes the proof: a call that is sent again has both."""
+    return 1_700_000_000_000 + proof[0] * 1000
 
 
 def proof_of(number: int) -> bytes:
