@@ -41,6 +41,7 @@ class Watch:
         self.had: dict[tuple[str, str], set[str]] = {}
         self.deleted_by_person: set[tuple[str, str]] = set()
         self.exact: set[str] = set()
+        self.erased_late: dict[tuple[str, str], int] = {}  # by which event, while nobody has heard its answer
         self.fine_at: int | None = None
         self.jumped_at = -1
 
@@ -123,6 +124,8 @@ class Watch:
         self._content(request, call, row)
         if request.kind == "create" and not late:
             self._double(request, call)
+        if request.kind == "erase" and late:
+            self.erased_late[request.object, call.record] = event
 
     def _each(self, event: int, call: Call) -> None:
         same = call.happening
@@ -211,6 +214,8 @@ class Watch:
             self.diverge(f"S23: {kind} costs {call.record} an attempt while nothing shows that the CRM works")
         if fate is not Settled.DONE or kind in ("ambiguous", "retry"):
             self.doubt(event)
+        if settlement.wrote and self.erased_late.get((settlement.object, call.record)) == event:
+            del self.erased_late[settlement.object, call.record]
         made = settlement.link.crm_id if settlement.link is not None and fate is Settled.DONE else None
         if (
             kind == "created"
