@@ -8,7 +8,7 @@ from connector.domain.clock import SECOND, Instant, Millis
 from connector.domain.delivery import DeliveryState
 from connector.domain.outcome import Outcome, OutcomeKind
 from connector.domain.retry import Schedule
-from connector.outbox.port import LinkChange, MissingParent, Settlement
+from connector.outbox.port import LinkChange, ParentLink, Settlement
 
 _DEAD = {OutcomeKind.MANY, OutcomeKind.DUPLICATE, OutcomeKind.PERMANENT}
 _SKIPPED = {OutcomeKind.ABSENT, OutcomeKind.GONE, OutcomeKind.UNMATCHABLE}
@@ -73,11 +73,7 @@ def conclude(
         during=attempt.difference.during,
         link=_link(attempt, outcome, now),
         may_show_late=_may_show_late(attempt, outcome),
-        unlinked_parents=(
-            (*attempt.unlinked, *_lost_parents(attempt, outcome))
-            if kind.is_success or kind is OutcomeKind.ABSENT
-            else ()
-        ),
+        parents=_parents(attempt, outcome) if kind.is_success or kind is OutcomeKind.ABSENT else (),
     )
 
 
@@ -111,18 +107,16 @@ def _may_show_late(attempt: Attempt, outcome: Outcome) -> bool:
     return write.crm_id is None or outcome.unlinked or any(key.name in write.changed for key in write.match)
 
 
-def _lost_parents(attempt: Attempt, outcome: Outcome) -> list[MissingParent]:
-    """The parents that have yet to be linked to.
+def _parents(attempt: Attempt, outcome: Outcome) -> tuple[ParentLink, ...]:
+    """Return which parents it is linked with now.
 
-    One that is not there any more under the ID that we knew is linked to when it is again. A record that was made anew
-    has no links but those that were asked for: the others are made at once.
+    A record that was made anew has no links but those that were asked for: the others are made at once.
     """
-    tried = {association.relation: association.crm_id for association in attempt.write.associations}
-    return [
-        MissingParent(parent.object, parent.record, tried.get(parent.relation))
-        for parent in attempt.change.parents
-        if parent.relation in outcome.unassociated or (outcome.unlinked and parent.relation not in tried)
-    ]
+    asked = {association.relation for association in attempt.write.associations}
+    return tuple(
+        replace(link, tried=None) if outcome.unlinked and parent.relation not in asked else link
+        for parent, link in zip(attempt.change.parents, attempt.parents, strict=False)
+    )
 
 
 def _link(attempt: Attempt, outcome: Outcome, now: Instant) -> LinkChange:

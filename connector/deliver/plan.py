@@ -14,7 +14,7 @@ from connector.domain.record import Record
 from connector.mapping.port import Deliver, Mapping
 from connector.mapping.port import Write as WritePolicy
 from connector.outbox.erasure import erased_id
-from connector.outbox.port import Due, LinkChange, MissingParent, ParentView, StoredCall
+from connector.outbox.port import Due, LinkChange, ParentLink, ParentView, StoredCall
 
 _PARENT_SOON: Millis = SECOND
 _PARENT_LATEST: Millis = 30 * SECOND
@@ -23,7 +23,7 @@ _WAITS = "waits for the record that it is linked to"
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Send this. `keys` are the locks to take; `unlinked` the parents that have no link yet.
+    """Send this. `keys` are the locks to take; `parents` what it is to be linked to.
 
     `lasting` are the locks that stay for a while when something was written: the match keys that a search may not show
     yet. `looks`: this only looks for the record that is to be removed.
@@ -36,7 +36,7 @@ class Attempt:
     difference: Difference
     keys: tuple[bytes, ...]
     lasting: frozenset[bytes]
-    unlinked: tuple[MissingParent, ...] = ()
+    parents: tuple[ParentLink, ...] = ()
     looks: bool = False
 
 
@@ -259,8 +259,8 @@ def _write(due: Due, mapping: Mapping, change: Change, known: Knowledge, now: In
         when_gone=WhenGone.RECREATE if _may_have_removed(due, mapping, known) else change.when_gone,
         many=change.many,
     )
-    unlinked = tuple(MissingParent(parent.object, parent.record) for parent, view in pairs if view.crm_id is None)
-    return Attempt(due, mapping, change, write, difference, *lock_keys(due, change.match, known.hasher), unlinked)
+    links = tuple(ParentLink(parent.object, parent.record, view.crm_id) for parent, view in pairs)
+    return Attempt(due, mapping, change, write, difference, *lock_keys(due, change.match, known.hasher), links)
 
 
 def _wanted(parent: Parent) -> tuple[str, str, Record]:

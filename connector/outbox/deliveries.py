@@ -140,8 +140,8 @@ class LinkChange:
 
 
 @dataclass(frozen=True, slots=True)
-class MissingParent:
-    """A record that a link was to be made to. `tried` is the CRM's ID under which it is not there any more."""
+class ParentLink:
+    """A record that another is to be linked to. `tried` is the CRM's ID that was asked for, None if there was none."""
 
     object: str
     record: Record
@@ -155,8 +155,8 @@ class Settlement:
     `counted` adds one to the attempts. `outcome`, `status`, `requests`, `took` and `version` go into the history;
     without `outcome` no history is written. `wrote`: something that can write left the house. `during` is
     what it may have filled, for when it turns out to have come too late. `may_show_late`: a search may not show it yet,
-    so the match keys' locks last (S22). `unlinked_parents` could not be linked to yet: when such a link comes into
-    being, the newest state goes again (S25).
+    so the match keys' locks last (S22). `parents` are the records that it was linked to, or could not be: when one
+    of them gets another ID in the CRM, the newest state goes again (S25).
     `renew_sharers`: other records share the CRM record, the newest state of one of them goes again (S16).
     """
 
@@ -179,7 +179,7 @@ class Settlement:
     during: Accepted | None = None
     may_show_late: bool = False
     link: LinkChange | None = None
-    unlinked_parents: tuple[MissingParent, ...] = ()
+    parents: tuple[ParentLink, ...] = ()
     renew_sharers: bool = False
 
 

@@ -887,3 +887,31 @@ def test_s22_a_recreated_record_whose_answer_was_lost_is_looked_for_under_its_ol
     world.call("update", at=2, email="new@x.nl", name="B")
     world.wait(60_000)
     assert world.contacts() == [{"email": "new@x.nl", "firstname": "B"}]
+
+
+@pytest.mark.parametrize("way", ["deleted in the CRM", "deleted at Copernica"])
+def test_s25_children_follow_a_parent_that_is_made_anew(way):
+    """Its deals were linked with the contact that is gone; they are linked with the new one."""
+    deals = SimpleMapping(
+        name="deals", object="deals", collection="2", match="email", parent=("contact", "customers", "contacts")
+    )
+    world = World(SimpleMapping(when_gone=WhenGone.RECREATE), deals)
+    world.call("create", 7, email="a@x.nl", name="A")
+    world.settle()
+    world.subprofile("create", 1, 7, email="deal-1")
+    world.settle()
+    ((deal, *_),) = world.crm.associations
+    if way == "deleted in the CRM":
+        world.crm.table("contacts").clear()
+        world.call("update", 7, at=1, email="a@x.nl", name="B")
+    else:
+        world.call("delete", 7, at=1)
+        world.settle()
+        world.call("create", 7, at=2, email="a@x.nl", name="B")
+    world.settle()
+    (new,) = world.crm.table("contacts")
+    assert (deal, "contact", "contacts", new) in world.crm.associations
+    calls = world.crm.calls
+    world.call("update", 7, at=3, email="a@x.nl", name="C")
+    world.settle()
+    assert world.crm.calls == calls + 1, "the deal goes again only when its contact is another one"

@@ -215,14 +215,14 @@ class Model:
 
     def _associated(self, place: str, call: Call, row: Row) -> None:
         parent = f"profile/1/{call.parent}"
-        had = self.world.watch.had.get(("contacts", parent), set())
-        if call.parent in SHARED or len(had) != 1 or parent not in self.newest:
+        contact = self.world.watch.links.get(("contacts", parent))
+        if call.parent in SHARED or contact is None or parent not in self.newest:
             return
         state = self._state(self.newest[parent][1], customers_name(self.world.stage))
-        (contact,) = had
-        if state is None or state[0] not in _FINE or self.world.store.get("contacts", contact) is None:
+        there = self.world.store.get("contacts", contact)
+        if state is None or state[0] not in _FINE or there is None or there.late:
             return
-        if not row.links:  # one that was linked with an earlier contact of that profile stays so
+        if contact not in row.links:
             raise DivergenceError(f"{place}: deal {row.id} is not linked with contact {contact} of {parent}")
 
     def _click(self, event: int) -> None:

@@ -102,7 +102,7 @@ MUTANTS = (
     Mutant("match keys are free before a search shows what was made", "outbox/sqlite/locks.py",
            "for one in lasting]", "for one in ()]"),
     Mutant("children are not linked when their parent comes", "outbox/sqlite/links.py",
-           "return self._take_orphans(record, destination, obj) if comes else []", "return []"),
+           "return self._children(record, destination, obj, change.crm_id) if comes else []", "return []"),
     Mutant("the newest state does not go again after a late answer (S21)", "outbox/sqlite/settling.py",
            "self._lines.doubt(target[0], mapping, now)", "pass"),
     Mutant("no guard against mass deletes", "deliver/guard.py", "if done + wanted <= count:", "if True:"),

@@ -251,7 +251,7 @@ class SqliteEraser:
         waiting = set(kept.values())
         for record in records:
             conn.execute("DELETE FROM accepted WHERE link IN (SELECT id FROM links WHERE record = ?)", (record,))
-            conn.execute("DELETE FROM orphans WHERE record = ? OR parent = ?", (record, record))
+            conn.execute("DELETE FROM children WHERE record = ? OR parent = ?", (record, record))
             conn.execute("DELETE FROM lines WHERE record = ?", (record,))
             needed = {(destination, obj) for destination, obj, _ in orders[record]}
             for destination, obj, *_ in self._links(record):

@@ -58,7 +58,7 @@ class SqliteLinkbook:
     ) -> LinkDetail:
         others = [] if crm_id is None else self._links.sharers(destination, obj, crm_id, number)
         waiting = self._db.conn.execute(
-            "SELECT count(*) FROM orphans WHERE parent = ? AND destination = ? AND object = ?",
+            "SELECT count(*) FROM children WHERE parent = ? AND destination = ? AND object = ? AND tried IS NULL",
             (number, destination, obj),
         ).fetchone()
         return LinkDetail(

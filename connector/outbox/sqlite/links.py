@@ -7,7 +7,7 @@ from typing import Any
 from connector.domain.accepted import Accepted
 from connector.domain.clock import Instant
 from connector.domain.record import Record
-from connector.outbox.port import LinkChange, LinkView, MissingParent, ParentView
+from connector.outbox.port import LinkChange, LinkView, ParentLink, ParentView
 from connector.outbox.sqlite.codec import pack_hashes, unpack_accepted
 from connector.outbox.sqlite.database import Database
 from connector.outbox.sqlite.lines import LEASED, OF_LINE, PENDING, Lines
@@ -111,7 +111,7 @@ class Links:
     def change(
         self, record: int, destination: int, obj: int, mapping: int, change: LinkChange
     ) -> list[tuple[int, int]]:
-        """Apply what an attempt taught; return the (record, mapping) of children that waited for this link."""
+        """Apply what an attempt taught; return the (record, mapping) of children that have to be linked anew."""
         conn = self._db.conn
         if change.forget:
             self._forget_recipients(record, destination, obj)
@@ -123,6 +123,7 @@ class Links:
             conn.execute(
                 "DELETE FROM links WHERE record = ? AND destination = ? AND object = ?", (record, destination, obj)
             )
+            conn.execute("DELETE FROM children WHERE record = ? AND destination = ?", (record, destination))
             return []
         row = conn.execute(
             "SELECT id, crm_id FROM links WHERE record = ? AND destination = ? AND object = ?",
@@ -150,7 +151,7 @@ class Links:
             )
         if change.accepted is not None:
             self._put_accepted(link, mapping, change.accepted)
-        return self._take_orphans(record, destination, obj) if comes else []
+        return self._children(record, destination, obj, change.crm_id) if comes else []
 
     def _forget_recipients(self, record: int, destination: int, obj: int) -> None:
         """What e-mail events found by address goes with the record that it belonged to."""
@@ -200,8 +201,8 @@ class Links:
         ).fetchone()
         return ParentView(None, coming=coming is not None)
 
-    def orphan(self, record: int, destination: int, mapping: int, parents: Sequence[MissingParent]) -> bool:
-        """Remember the parents that could not be linked to; tell whether one of them can be meanwhile."""
+    def remember(self, record: int, destination: int, mapping: int, parents: Sequence[ParentLink]) -> bool:
+        """Remember which parents were linked to, and which could not be; tell whether one has another ID by now."""
         db, came = self._db, False
         for parent in parents:
             obj, number = db.name_id(parent.object), db.record_id(db.record_key(parent.record))
@@ -209,18 +210,18 @@ class Links:
                 "SELECT crm_id FROM links WHERE record = ? AND destination = ? AND object = ?",
                 (number, destination, obj),
             ).fetchone()
-            if row is not None and row[0] not in (None, parent.tried):
-                came = True
-            else:
-                db.conn.execute(
-                    "INSERT OR IGNORE INTO orphans VALUES (?, ?, ?, ?, ?)", (destination, obj, number, record, mapping)
-                )
+            came |= row is not None and row[0] not in (None, parent.tried)
+            db.conn.execute(
+                "INSERT OR REPLACE INTO children VALUES (?, ?, ?, ?, ?, ?)",
+                (destination, obj, number, record, mapping, parent.tried),
+            )
         return came
 
-    def _take_orphans(self, parent: int, destination: int, obj: int) -> list[tuple[int, int]]:
+    def _children(self, parent: int, destination: int, obj: int, crm_id: str | None) -> list[tuple[int, int]]:
         rows = self._db.conn.execute(
-            "DELETE FROM orphans WHERE parent = ? AND destination = ? AND object = ? RETURNING record, mapping",
-            (parent, destination, obj),
+            "SELECT record, mapping FROM children"
+            " WHERE parent = ? AND destination = ? AND object = ? AND tried IS NOT ?",
+            (parent, destination, obj, crm_id),
         ).fetchall()
         return [(int(record), int(mapping)) for record, mapping in rows]
 

@@ -76,11 +76,12 @@ _M001 = (
          link INTEGER NOT NULL, mapping INTEGER NOT NULL, known INTEGER NOT NULL, shape INTEGER NOT NULL,
          hashes BLOB NOT NULL, PRIMARY KEY (link, mapping)
        ) STRICT, WITHOUT ROWID""",
-    # Children that went without their parent's link.
-    """CREATE TABLE orphans (
+    # Whose link with a parent was made, and with which of its CRM IDs (`tried`), or could not be made yet (NULL).
+    """CREATE TABLE children (
          destination INTEGER NOT NULL, object INTEGER NOT NULL, parent INTEGER NOT NULL,
-         record INTEGER NOT NULL, mapping INTEGER NOT NULL, PRIMARY KEY (parent, destination, object, record, mapping)
+         record INTEGER NOT NULL, mapping INTEGER NOT NULL, tried TEXT, PRIMARY KEY (parent, destination, object, record, mapping)
        ) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX children_record ON children (record)",
     # Locks that go with a lease (`delivery`): the link, match keys, the CRM record. A match key's may last for `lasts`
     # beyond it: `until` then keeps other records than `record` away.
     """CREATE TABLE locks (

@@ -70,11 +70,11 @@ class Settling:
         return result
 
     def _change_link(self, settlement: Settlement, target: tuple[int, int, int], mapping: int, now: Instant) -> bool:
-        """Write what the link learnt; tell whether a parent that was missing can be linked to meanwhile."""
+        """Write what the link learnt; tell whether a parent has to be linked to that was not there, or another one."""
         if settlement.link is not None:
             for child, child_mapping in self._links.change(*target, mapping, settlement.link):
                 self._lines.renew(child, child_mapping, now)
-        return self._links.orphan(target[0], target[1], mapping, settlement.unlinked_parents)
+        return self._links.remember(target[0], target[1], mapping, settlement.parents)
 
     def _too_late(
         self, settlement: Settlement, target: tuple[int, int, int], mapping: int, event: int, now: Instant

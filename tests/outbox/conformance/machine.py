@@ -16,9 +16,9 @@ from connector.outbox.port import (
     Due,
     Filter,
     LinkChange,
-    MissingParent,
     NewCall,
     NewUnproven,
+    ParentLink,
     Settled,
     Settlement,
     Take,
@@ -219,16 +219,18 @@ class OutboxMachine(Seldom):
             self.take(False, [0], set(), 0, wrote, False, number, MINUTE)
             self.claims.pop()
             if state is not None and (len(self.leases) > before or self.leases[-1:] != last):
-                self.settle(0, state, False, later, change, wrote, False, None, number, False, False)
+                self.settle(0, state, False, later, change, wrote, False, None, number, None, False, False)
 
     @precondition(lambda self: self.leases)
     @rule(
         pick=picks, ends=st.sampled_from([D.DELIVERED, D.DELIVERED, D.PENDING, D.PENDING, D.DEAD, D.SKIPPED, D.UNCHANGED]),
         foreign=st.sampled_from([False, False, False, True]), later=st.sampled_from([0, 30 * SECOND]), change=changes,
-        wrote=st.booleans(), late=st.booleans(), parent=st.sampled_from([None, None, *RECORDS]), number=who,
+        wrote=st.booleans(), late=st.booleans(), parent=st.sampled_from([None, None, *RECORDS]), number=who, tried=st.sampled_from([None, "7", "8"]),
         through_take=st.booleans(), renew=st.booleans(),
     )  # fmt: skip
-    def settle(self, pick, ends, foreign, later, change, wrote, late, parent, number, through_take, renew) -> None:
+    def settle(
+        self, pick, ends, foreign, later, change, wrote, late, parent, number, tried, through_take, renew
+    ) -> None:
         """An answer, under a lease that is the sender's own, has ended, was settled before, or is somebody else's."""
         lease = self.chosen(self.leases, pick)
         queue = self.handles[number].queue
@@ -239,7 +241,7 @@ class OutboxMachine(Seldom):
             lease=queue.lease() if foreign else lease.number, due_at=self.now + later if ends is D.PENDING else None,
             counted=later > 0, counted_ms=later, reason="because", outcome="x", version="1", wrote=wrote,
             may_show_late=late, link=change,
-            unlinked_parents=() if parent is None else (MissingParent("contact", parent),),
+            parents=() if parent is None else (ParentLink("contact", parent, tried),),
             renew_sharers=renew and len(sharers) == 1,
         )  # fmt: skip
         self._settle(queue, said, lease.claim, sharers, through_take=through_take)

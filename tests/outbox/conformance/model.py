@@ -30,7 +30,7 @@ class Model:
         self.faded: set[tuple[str, str]] = set()
         self.links: dict[LinkKey, LinkState] = {}
         self.changes: dict[LinkKey, int] = {}
-        self.orphans: dict[LinkKey, set[Line]] = {}
+        self.children: dict[LinkKey, dict[Line, str | None]] = {}  # linked under which ID
         self.locks: dict[bytes, Lock] = {}
         self.removed: dict[str, list[tuple[Instant, Key]]] = {}
         self.holds: set[tuple[str, str]] = set()
@@ -261,12 +261,10 @@ class Model:
         if said.link is not None:
             for child in self._change(link, one.mapping, said.link):
                 self.renew(child, now)
-        for parent in said.unlinked_parents:
+        for parent in said.parents:
             up = (said.destination, parent.object, str(parent.record))
-            if up in self.links and self.links[up].crm_id not in (None, parent.tried):
-                again = True
-            else:
-                self.orphans.setdefault(up, set()).add(one.line)
+            again |= up in self.links and self.links[up].crm_id not in (None, parent.tried)
+            self.children.setdefault(up, {})[one.line] = parent.tried
         if said.state in (D.DELIVERED, D.UNCHANGED):
             self.supersede(one.line, one, now, D.DEAD, D.HELD)
         if again:
@@ -318,6 +316,9 @@ class Model:
         if change.forget:
             self.links.pop(key, None)
             self.touch(key)
+            for up, lines in self.children.items():
+                if up[0] == key[0]:
+                    self.children[up] = {line: tried for line, tried in lines.items() if line[0] != key[2]}
             return []
         link = self.link(key)
         if change.certain:
@@ -332,7 +333,7 @@ class Model:
         children: list[Line] = []
         if change.crm_id is not None and change.crm_id != link.crm_id:
             link.crm_id, link.gone_at = change.crm_id, None
-            children = sorted(self.orphans.pop(key, ()))
+            children = sorted(line for line, tried in self.children.get(key, {}).items() if tried != change.crm_id)
         if change.accepted is not None:
             link.accepted[mapping] = change.accepted
         return children

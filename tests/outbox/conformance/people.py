@@ -202,8 +202,10 @@ class People:
                 kept[event.id] = {one.key for one in stay}
         model.unproven = {k: v for k, v in model.unproven.items() if v[0].wanted is None or str(v[0].record) != record}
         model.lines = {line: known for line, known in model.lines.items() if line[0] != record}
-        model.orphans = {
-            up: {line for line in lines if line[0] != record} for up, lines in model.orphans.items() if up[2] != record
+        model.children = {
+            up: {line: tried for line, tried in lines.items() if line[0] != record}
+            for up, lines in model.children.items()
+            if up[2] != record
         }
         for key in [key for key in model.links if key[2] == record]:
             model.touch(key)
