@@ -105,7 +105,7 @@ class Engine:
         now = self.clock.now()
         self._watch_clock(now)
         done = self._settle_finished()
-        self._recover(now)
+        self._recover()
         was_ahead = self._is_ahead
         worked = done
         if not was_ahead:
@@ -167,12 +167,13 @@ class Engine:
         elif self._offset is None:
             self._offset = offset
 
-    def _recover(self, now: Instant) -> None:
+    def _recover(self) -> None:
         elapsed = self.clock.elapsed()
         if elapsed - self._recovered_at < _RECOVER_EVERY:
             return
         self._recovered_at = elapsed
-        ended = self.queue.recover(now, elapsed, self.boot_id)
+        gone = self.queue.gone()
+        ended = self.queue.recover(self.clock.now(), elapsed, self.boot_id, gone)
         if ended:
             self.log("leases ended without an answer", deliveries=ended)
 
@@ -239,7 +240,10 @@ class Engine:
         settlements = [as_settlement(d, mapping, now) for d in plain]
         longest = destination.crm.longest_send
         send_by = self.clock.elapsed() + longest
-        takes = [self._take(attempt, send_by + longest + _LEASE_MARGIN, now + longest) for attempt in attempts]
+        in_doubt_until = (
+            self.clock.now() + longest
+        )  # read last: who is stopped here must not count as certain too early
+        takes = [self._take(attempt, send_by + longest + _LEASE_MARGIN, in_doubt_until) for attempt in attempts]
         granted, settled = self.queue.take(takes, settlements, now)
         for decision, fate in zip(plain, settled, strict=True):
             if fate is Settled.DONE and isinstance(decision, Settle):

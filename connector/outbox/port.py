@@ -5,7 +5,7 @@ transaction, on disk when it returns. Times are from outside: `now` is the time 
 suspension (both in milliseconds).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from connector.domain.accepted import Hasher
@@ -119,9 +119,14 @@ class Queue(Protocol):
         """Return a new lease: a number that is this process's own for as long as it lives."""
         ...
 
-    def recover(self, now: Instant, elapsed: Millis, boot_id: str) -> int:
+    def gone(self) -> Collection[int]:
+        """Return the owners of leases whose processes have ended: whatever they sent left before this was asked."""
+        ...
+
+    def recover(self, now: Instant, elapsed: Millis, boot_id: str, gone: Collection[int]) -> int:
         """End the leases that ran out, of owners that are gone, and of an earlier boot; return how many.
 
+        `now` was read after `gone` was asked: a process that is stopped in between must not take it for earlier.
         The doubt about what they sent stays on their links.
         """
         ...

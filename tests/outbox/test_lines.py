@@ -138,7 +138,7 @@ def test_s21_a_doubt_about_a_state_that_has_a_newer_one_behind_it_makes_that_one
     outbox.call(1, "people")
     (one,) = outbox.due("people")
     late = outbox.take(one)
-    outbox.queue.recover(T0, T0 + 1, "boot")  # its lease has ended
+    outbox.queue.recover(T0, T0 + 1, "boot", ())  # its lease has ended
     (one,) = outbox.due("people")
     lease = outbox.take(one)
     outbox.answer(one, late, DeliveryState.DELIVERED)  # too late: what was sent may have come after what is under way

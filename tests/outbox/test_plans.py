@@ -64,7 +64,7 @@ def test_no_step_of_a_delivery_looks_through_a_whole_table(tmp_path: Path) -> No
         ],
         now,
     )
-    queue.recover(now, now + MINUTE, "boot")
+    queue.recover(now, now + MINUTE, "boot", queue.gone())
     queue.next_due(["people"])
     queue.prune(now + MINUTE, Keep(settled=0, dead=0, unwanted=0), 10)
     database.conn.set_trace_callback(None)

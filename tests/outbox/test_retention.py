@@ -108,3 +108,19 @@ def test_s22_what_may_have_been_made_without_an_answer_is_recognised_after_reten
     assert world.contacts() == [{"email": "b@x.nl", "firstname": "B"}]
     world.clock.pass_(2 * DAY)
     assert prune(world) == {"settled": 2}
+
+
+def test_s26_a_replay_never_takes_a_record_back_to_an_older_state_whose_newer_one_was_pruned():
+    """The newest state was delivered and is not kept any more; an older one came late, and is."""
+    world = World()
+    world.call("create", at=100, email="a@x.nl", name="new")
+    world.settle()
+    world.clock.pass_(DAY - HOUR)
+    world.call("update", at=50, email="a@x.nl", name="old")
+    world.settle()
+    world.clock.pass_(2 * HOUR)
+    assert prune(world) == {"settled": 1}
+    done = world.desk.replay(Filter(record="profile/1/7"), world.clock.now(), exact=False, again=False, dry_run=False)
+    assert (done.done, [*done.left.values()]) == (0, [1])
+    world.settle()
+    assert world.contacts()[0]["firstname"] == "new"

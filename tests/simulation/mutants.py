@@ -51,7 +51,7 @@ MUTANTS = (
     Mutant("lease what is leased already", "outbox/sqlite/taking.py",
            'f" WHERE d.id {marks} AND d.state = 0 AND d.due_at IS NOT NULL"', 'f" WHERE d.id {marks}"'),
     Mutant("a claim that was decided on an older link is granted", "outbox/sqlite/taking.py",
-           "if (version or 0) != take.link_version or record in marked:", "if False:"),
+           "(version or 0) != take.link_version or record in marked:", "False:"),
     Mutant("no superseding when a newer state comes in", "outbox/sqlite/routing.py",
            "superseded = self._lines.supersede(*line, (PENDING, HELD), event_id, now) if supersedes else 0", "superseded = 0"),
     Mutant("no superseding of what is tried again", "outbox/sqlite/settling.py",

@@ -16,7 +16,7 @@ from connector.outbox.sqlite.queue import SqliteQueue
 from tests.simulation.kernel import DivergenceError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from connector.outbox.port import Settlement
     from tests.simulation.world import World
@@ -111,9 +111,9 @@ class SimQueue(SqliteQueue):
         self._owners = SimOwners(world, owner)
         self._world = world
 
-    def recover(self, now: int, elapsed: int, boot_id: str) -> int:
+    def recover(self, now: int, elapsed: int, boot_id: str, gone: Collection[int]) -> int:
         leased = self._db.conn.execute(_LEASED).fetchall()
-        ended = super().recover(now, elapsed, boot_id)
+        ended = super().recover(now, elapsed, boot_id, gone)
         still = {row[0] for row in self._db.conn.execute(_LEASED)}
         for delivery, mapping, record, event in leased:
             if delivery not in still:

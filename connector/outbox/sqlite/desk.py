@@ -201,8 +201,10 @@ class SqliteDesk:
             " WHERE l.record = ? AND l.mapping = ?",
             (record, mapping),
         ).fetchone()
+        if newest is None and self._is_older(delivery, record, mapping):
+            left["older than the newest state, which is not kept any more (--exact sends it all the same)"] += 1
+            return None
         if newest is None:
-            # The newest state is pruned: what was selected is the newest there is.
             self._again(delivery, now, Flag.FORCED)
             self._lines.unblock(record, mapping, now)
             return event
@@ -214,6 +216,14 @@ class SqliteDesk:
             left["held: goes when it is released"] += 1
             return None
         return int(newest[0])
+
+    def _is_older(self, delivery: int, record: int, mapping: int) -> bool:
+        row = self._db.conn.execute(
+            "SELECT (d.rank, d.event) < (l.rank, l.event) FROM deliveries d JOIN lines l"
+            " ON l.record = ? AND l.mapping = ? WHERE d.id = ?",
+            (record, mapping, delivery),
+        ).fetchone()
+        return row is not None and bool(row[0])
 
     def _unblock(self, lines: Iterable[tuple[int, int]], now: Instant) -> None:
         for record, mapping in sorted(lines):

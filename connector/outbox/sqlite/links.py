@@ -227,10 +227,15 @@ class Links:
 
     def is_shared(self, record: int, destination: int, obj: int) -> bool:
         """Whether other records are linked to the CRM record that this one is linked to."""
+        crm_id = self.crm_id(record, destination, obj)
+        return crm_id is not None and bool(self.sharers(destination, obj, crm_id, record))
+
+    def crm_id(self, record: int, destination: int, obj: int) -> str | None:
+        """Return the CRM's ID of a record, if it is linked."""
         row = self._db.conn.execute(
             "SELECT crm_id FROM links WHERE record = ? AND destination = ? AND object = ?", (record, destination, obj)
         ).fetchone()
-        return row is not None and row[0] is not None and bool(self.sharers(destination, obj, row[0], record))
+        return None if row is None else row[0]
 
     def sharers(self, destination: int, obj: int, crm_id: str, but: int) -> list[int]:
         """Return the other records linked to that CRM record (S16).

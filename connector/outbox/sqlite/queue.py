@@ -1,7 +1,7 @@
 """The deliverer's side: what is due, leases, and settling. Every write is one short transaction."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from connector.domain.accepted import Hasher
 from connector.domain.clock import Instant, Millis
@@ -58,15 +58,21 @@ class SqliteQueue:
         return self._db.hasher
 
     @speaks
-    def recover(self, now: Instant, elapsed: Millis, boot_id: str) -> int:
+    def gone(self) -> Collection[int]:
+        """Return the owners of leases whose processes have ended."""
+        leases = self._db.conn.execute(f"SELECT lease FROM deliveries WHERE state = {LEASED}")
+        return {owner for owner in {lease >> OWNER_SHIFT for (lease,) in leases} if self._owners.is_gone(owner)}
+
+    @speaks
+    def recover(self, now: Instant, elapsed: Millis, boot_id: str, gone: Collection[int]) -> int:
         """End the leases that ran out, of owners that are gone, and of an earlier boot."""
         conn = self._db.conn
         row = conn.execute("SELECT value FROM meta WHERE key = 'boot_id'").fetchone()
         same_boot = row is not None and row[0] == boot_id
         leases = conn.execute(f"SELECT lease, lease_until FROM deliveries WHERE state = {LEASED}").fetchall()
-        owners = {lease >> OWNER_SHIFT for lease, _ in leases}
-        gone = owners if not same_boot else {owner for owner in owners if self._owners.is_gone(owner)}
-        if same_boot and not gone and all(until >= elapsed for _, until in leases):
+        if not same_boot:
+            gone = {lease >> OWNER_SHIFT for lease, _ in leases}
+        if same_boot and all(until >= elapsed and lease >> OWNER_SHIFT not in gone for lease, until in leases):
             return 0
         with self._db.write():
             conn.execute("INSERT OR REPLACE INTO meta VALUES ('boot_id', ?)", (boot_id,))

@@ -85,15 +85,23 @@ class Settling:
             if settlement.during is not None:
                 self._links.fill(link, mapping, settlement.during)
             self._lines.doubt(target[0], mapping, now)
+            if settlement.link is not None and settlement.link.forget:
+                self._doubt_sharers(target, mapping, event, now)
+
+    def _doubt_sharers(self, target: tuple[int, int, int], mapping: int, event: int, now: Instant) -> None:
+        """What a late removal took away may be others' record as well (S16)."""
+        record, destination, obj = target
+        crm_id = self._links.crm_id(record, destination, obj)
+        for other in self._links.sharers(destination, obj, crm_id, record) if crm_id is not None else ():
+            self._links.late(other, destination, obj, event, now)
+            self._lines.doubt(other, mapping, now)
 
     def _renew_sharers(self, record: int, destination: int, obj: int, mapping: int, now: Instant) -> bool:
         """Make the newest state of a record that shares the CRM's record due again (S16); False when there is none."""
-        row = self._db.conn.execute(
-            "SELECT crm_id FROM links WHERE record = ? AND destination = ? AND object = ?", (record, destination, obj)
-        ).fetchone()
-        if row is None or row[0] is None:
+        crm_id = self._links.crm_id(record, destination, obj)
+        if crm_id is None:
             return False
-        others = self._links.sharers(destination, obj, row[0], record)
+        others = self._links.sharers(destination, obj, crm_id, record)
         for other in others:
             if self._lines.renew(other, mapping, now):
                 break

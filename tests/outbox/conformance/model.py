@@ -244,6 +244,11 @@ class Model:
                 late.doubt_at = now
                 late.doubt_events = [*(event for event in late.doubt_events if event != one.event), one.event][-8:]
                 self.doubt(one.line, now)
+                for other in self.sharers(link) if said.link is not None and said.link.forget else ():
+                    shared = self.link((link[0], link[1], other))  # it may have lost the record that they share
+                    shared.doubt_at = now
+                    shared.doubt_events = [*(e for e in shared.doubt_events if e != one.event), one.event][-8:]
+                    self.doubt((other, one.line[1]), now)
             return Settled.LOST
         self.let_go(one, now, lasting=said.may_show_late)
         again, result = one.again, Settled.DONE

@@ -81,6 +81,10 @@ class People:
             else:
                 handled.add(one.line)
                 newest = model.renew(one.line, now, Priority.REPLAY)
+                rank, latest, _ = model.lines.get(one.line, (-1, -1, False))
+                if newest is None and (one.rank, one.event) < (rank, latest):
+                    left["older than what is not kept"] += 1
+                    continue
                 if newest is None:  # it is pruned: what was chosen is the newest there is
                     one.asked = True
                     model.anew(one, now, Priority.REPLAY)

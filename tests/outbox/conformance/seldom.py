@@ -153,7 +153,8 @@ class Seldom(RuleBasedStateMachine):
         return things[-1 - pick % len(things)]
 
     def recover_by(self, number: int) -> None:
-        told = self.handles[number].queue.recover(self.now, self.elapsed, self.boot)
+        queue = self.handles[number].queue
+        told = queue.recover(self.now, self.elapsed, self.boot, queue.gone())
         assert told == self.model.recover(self.now, self.elapsed, self.boot)
 
     def _restart(self, number: int, dies: bool) -> None:
