@@ -8,7 +8,7 @@ import pytest
 from tests.simulation.run import FAULTS, Totals, run_range, run_seed
 
 _CHUNKS = 8
-_SEEDS = 20
+_SEEDS = 30
 
 
 @pytest.mark.parametrize("chunk", range(_CHUNKS))
