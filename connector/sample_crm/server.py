@@ -63,6 +63,7 @@ class SampleCrm:
         self._thread: threading.Thread | None = None
         self._server: asyncio.Server | None = None
         self._place: socket.socket | None = None
+        self._is_up = False
         self._stopping: asyncio.Event | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.url = ""
@@ -165,6 +166,8 @@ class SampleCrm:
         finally:
             self._shut()
             self._place.close()
+            for _ in range(3):  # what was let in a moment before is met and cut: two rounds of the loop, and one to end
+                await asyncio.sleep(0)
 
     def end(self) -> None:
         """Make `run` return."""
@@ -177,11 +180,14 @@ class SampleCrm:
         assert self._loop is not None
         assert self._place is not None
         host, port = self._place.getsockname()[:2]
-        self._server = await self._loop.create_server(
-            lambda: Connection(self._serve, self._connections), host, port, reuse_port=True, backlog=BACKLOG
-        )
+        self._is_up = True
+        self._server = await self._loop.create_server(self._meet, host, port, reuse_port=True, backlog=BACKLOG)
+
+    def _meet(self) -> Connection:
+        return Connection(self._serve, self._connections, lambda: self._is_up)
 
     def _shut(self) -> None:
+        self._is_up = False
         if self._server is not None:
             self._server.close()
             self._server = None

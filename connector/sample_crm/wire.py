@@ -15,9 +15,15 @@ _REASONS = {status.value: status.phrase for status in HTTPStatus}
 class Connection(asyncio.Protocol):
     """One client. Its requests are worked on one after the other, in the order in which they came."""
 
-    def __init__(self, serve: Callable[["Connection", Request], None], peers: set["Connection"]) -> None:
+    def __init__(
+        self,
+        serve: Callable[["Connection", Request], None],
+        peers: set["Connection"],
+        is_welcome: Callable[[], bool],
+    ) -> None:
         self._serve = serve
         self._peers = peers
+        self._is_welcome = is_welcome
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
         self._busy = False
@@ -34,6 +40,8 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._peers.add(self)
+        if not self._is_welcome():  # it was let in a moment before the door was shut
+            self.cut()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """The client has gone, or was cut."""

@@ -72,10 +72,13 @@ class Proxy:
     async def _end(self) -> None:
         if self._server is not None:
             self._server.close()
+        for _ in range(3):  # what was let in a moment before has a task by then
+            await asyncio.sleep(0)
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -89,12 +92,13 @@ class Proxy:
         except OSError:
             pass
         finally:
+            both = [one for one in (writer, there) if one is not None]
+            for one in both:
+                one.close()
+            for one in both:
+                with suppress(OSError, asyncio.CancelledError):
+                    await one.wait_closed()
             self._tasks.discard(task)
-            for one in (writer, there):
-                if one is not None:
-                    one.close()
-                    with suppress(OSError):
-                        await one.wait_closed()
 
     async def _exchange(
         self,
