@@ -177,7 +177,8 @@ class People:
             else:
                 word, until = "settled", changed + keep.settled
             doubts = (link.doubt_events for key, link in self._model.links.items() if key[2] == event.record)
-            if mine and any(event.id in events for events in doubts):  # what it may have made is recognised by it
+            # What it may have made is recognised by it. What is dead is kept as long anyway.
+            if mine and not states & {D.DEAD, D.HELD} and any(event.id in events for events in doubts):
                 word, until = "settled", changed + max(keep.settled, keep.dead)
             if event.state is not EventState.NEW and not states & {D.PENDING, D.LEASED} and until < now:
                 found[event.id] = word
