@@ -166,7 +166,8 @@ def _removal(due: Due, mapping: Mapping, change: Change, known: Knowledge) -> De
     )
     nothing = compare(change, {}, due.link.accepted, known.hasher, everything=False, forced=False)
     match = change.match if crm_id is None else _known_keys(due, mapping, known)
-    return Attempt(due, mapping, change, write, nothing, *lock_keys(due, match, known.hasher), looks=looks)
+    keys = lock_keys(due, match, write.created_maybe_match, known.hasher)
+    return Attempt(due, mapping, change, write, nothing, *keys, looks=looks)
 
 
 def _known_keys(due: Due, mapping: Mapping, known: Knowledge) -> tuple[MatchKey, ...]:
@@ -260,26 +261,35 @@ def _write(due: Due, mapping: Mapping, change: Change, known: Knowledge, now: In
         many=change.many,
     )
     links = tuple(ParentLink(parent.object, parent.record, view.crm_id) for parent, view in pairs)
-    return Attempt(due, mapping, change, write, difference, *lock_keys(due, change.match, known.hasher), links)
+    keys = lock_keys(due, change.match, write.created_maybe_match, known.hasher)
+    return Attempt(due, mapping, change, write, difference, *keys, links)
 
 
 def _wanted(parent: Parent) -> tuple[str, str, Record]:
     return parent.mapping, parent.object, parent.record
 
 
-def lock_keys(due: Due, matches: Sequence[MatchKey], hasher: Hasher) -> tuple[tuple[bytes, ...], frozenset[bytes]]:
+def lock_keys(
+    due: Due, matches: Sequence[MatchKey], doubtful: Sequence[MatchKey], hasher: Hasher
+) -> tuple[tuple[bytes, ...], frozenset[bytes]]:
     """Return what only one writer may have: the link, the CRM's record, and each match key, old and new (S11).
 
-    The second part are the new match keys.
+    `doubtful` are looked for as well: nobody may remove meanwhile what is found by one. The second part are the new
+    match keys.
     """
+
+    def digest(match: MatchKey) -> bytes:
+        value = match.value.lower() if isinstance(match.value, str) else match.value
+        return hasher.digest(f"match\0{place}\0{match.name}\0{hasher.value(value).hex()}")
+
     place = f"{due.destination}\0{due.object}"
     keys = {hasher.digest(f"link\0{place}\0{due.record}")}
+    keys |= {digest(match) for match in doubtful}
     lasting: set[bytes] = set()
     if due.link.crm_id is not None:
         keys.add(hasher.digest(f"crm\0{place}\0{due.link.crm_id}"))
     for match in matches:
-        value = match.value.lower() if isinstance(match.value, str) else match.value
-        lasting.add(hasher.digest(f"match\0{place}\0{match.name}\0{hasher.value(value).hex()}"))
+        lasting.add(digest(match))
         old = due.link.accepted.hashes.get(match.name)
         if old is not None:
             keys.add(hasher.digest(f"match\0{place}\0{match.name}\0{old.hex()}"))

@@ -214,3 +214,22 @@ def test_a_late_delete_of_our_own_is_no_deletion_by_a_person():
     sleeper.finish()
     world.wait(60_000)
     assert [contact["firstname"] for contact in world.contacts()] == ["B"]
+
+
+def test_s16_nobody_removes_what_another_record_may_have_been_linked_to_without_an_answer():
+    """Profile 8 shares the contact of 7, and took it to another address; nothing of that was settled. Now 7 is deleted."""
+    world = World()
+    world.call("create", 7, email="a@x.nl", name="A")
+    world.settle()
+    world.call("create", 8, email="a@x.nl", name="A")
+    stopped_after(world)
+    world.call("update", 8, at=1, email="b@x.nl", name="B")
+    stopped_after(world)
+    world.call("update", 8, at=2, email="c@x.nl", name="C")
+    world.call("delete", 7, at=3)
+    world.engine.pool.hold_back = True
+    world.engine.turn()
+    assert sum(len(job.leased) for job in world.engine.pool.jobs) == 1
+    world.engine.pool.hold_back = False
+    world.wait(60_000)
+    assert [contact["email"] for contact in world.contacts()] == ["c@x.nl"]
