@@ -171,9 +171,9 @@ class Engine:
         elapsed = self.clock.elapsed()
         if elapsed - self._recovered_at < _RECOVER_EVERY:
             return
-        self._recovered_at = elapsed
         gone = self.queue.gone()
         ended = self.queue.recover(self.clock.now(), elapsed, self.boot_id, gone)
+        self._recovered_at = elapsed  # not before it is done: our own leases would be taken for an earlier boot's
         if ended:
             self.log("leases ended without an answer", deliveries=ended)
 

@@ -123,6 +123,31 @@ def test_trouble_with_its_own_store_is_waited_out_ever_longer(turns):
     assert engine.pool.asked[-1] == 1000
 
 
+def test_trouble_at_the_first_turn_takes_no_lease_of_our_own_for_an_earlier_boot_s(monkeypatch):
+    """Nothing is leased before the outbox knows which boot the leases are of: what is under way stays ours."""
+    world = World()
+    recover = world.engine.queue.recover
+    troubles = [OutboxBusyError("another process writes")]
+
+    def trouble(*arguments):
+        if troubles:
+            raise troubles.pop()
+        return recover(*arguments)
+
+    monkeypatch.setattr(type(world.engine.queue), "recover", lambda _, *arguments: trouble(*arguments))
+    world.call("create", email="a@x.nl", name="A")
+    with pytest.raises(OutboxBusyError):
+        world.engine.turn()
+    world.engine.pool.hold_back = True
+    world.engine.turn()
+    world.clock.pass_(1_500)
+    world.engine.turn()
+    world.engine.pool.hold_back = False
+    assert world.said("leases ended without an answer") == []
+    world.settle()
+    assert world.states() == ["delivered"]
+
+
 def test_discard_throws_away_what_the_filter_names():
     """A mass of dead deliveries goes by one filter, counted; the others stay, and what is in flight is left alone."""
     world = World()
