@@ -48,8 +48,7 @@ def parts(config: Config, sources: Mapping[str, Source], clock: Clock, board: Sw
         clock,
         timeout=config.receiver.store_timeout,
         committed=waker.wake,
-        signal=board.signal,
-        later=board.later,
+        loop=board,
     )
     keep = round(config.receiver.unproven_keep * SECOND)
     door = Door(sources.values(), keys, committer, clock, zone=config.dns.zone, timing=Timing(keep))

@@ -19,7 +19,6 @@ from connector.receive.committer import LockSignal, Signal
 
 T = TypeVar("T")
 _IDLE = 64  # greenlets that wait for work
-_TOGETHER = 16  # calls: as many go to the outbox while the others of the round are still read
 
 
 class Switchboard:
@@ -59,18 +58,22 @@ class Switchboard:
         """Go on with the calls that have what they waited for."""
         os.eventfd_read(self._handle)
         self._called = False  # before looking: who comes after this calls again
+        self._go_on()
+
+    def flush(self) -> None:
+        """Do what was put off, and go on with the calls that waited for it: at the end of each round of the loop."""
+        if self._later:
+            later, self._later = self._later, []
+            for work in later:
+                work()
+            self._go_on()
+
+    def _go_on(self) -> None:
         while self._ready:
             waiting = self._ready.popleft()
             waiting.is_set = True
             if self._waiting.pop(waiting, None) is not None:
                 self._go(waiting.call, True)
-
-    def flush(self) -> None:
-        """Do what was put off: at the end of each round of the loop."""
-        if self._later:
-            later, self._later = self._later, []
-            for work in later:
-                work()
 
     def end_overdue(self) -> None:
         """Let those go on that have waited for too long."""
@@ -102,16 +105,8 @@ class Switchboard:
         return threading.get_ident() == self._loop and getcurrent() is not self._hub
 
     def later(self, work: Callable[[], None]) -> None:
-        """Do it when the loop has gone round, or with fifteen others, so that calls go to the outbox together.
-
-        One by one, the first of them would be committed alone, while the others come. In a thread: at once.
-        """
-        if self.is_here:
-            self._later.append(work)
-            if len(self._later) >= _TOGETHER:
-                self.flush()
-        else:
-            work()
+        """Do it in the loop when it has gone round; asked by one of its calls."""
+        self._later.append(work)
 
     def signal(self) -> Signal:
         """Return something to wait for: by leaving the loop to others, or in a thread of its own as threads do."""
@@ -132,7 +127,7 @@ class Switchboard:
 
     def _call(self, waiting: "_Waiting") -> None:
         self._ready.append(waiting)
-        if not self._called:
+        if not self._called and threading.get_ident() != self._loop:
             self._called = True
             os.eventfd_write(self._handle, 1)
 

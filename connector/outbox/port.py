@@ -78,11 +78,12 @@ __all__ = [
 class Inbox(Protocol):
     """What the receiver needs."""
 
-    def append(self, calls: Sequence[NewCall | NewUnproven]) -> Sequence[Receipt]:
+    def append(self, calls: Sequence[NewCall | NewUnproven], *, patience: float | None = None) -> Sequence[Receipt]:
         """Keep the calls in one transaction; they are on disk when this returns.
 
         A call whose proof is there already is not kept again: its receipt names the first one. Raises OutboxFullError
-        (also when there is no room for one more unproven call), OutboxBusyError, OutboxBrokenError.
+        (also when there is no room for one more unproven call), OutboxBusyError, OutboxBrokenError. `patience` is how
+        many seconds others may go on writing first; None: as long as the outbox is set up to wait.
         """
         ...
 

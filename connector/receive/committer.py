@@ -1,13 +1,15 @@
 """Group commit: the calls that wait share one synced transaction, and are answered after it.
 
-One thread per process owns the inbox. While it commits one group, the next one gathers: nobody waits for a timer.
+The calls of one round of the loop are committed by the loop itself, when that can be done at once: handing them to
+another thread and back, from one processor to another, costs more than all that SQLite does. When somebody else is
+writing, or the disk takes its time, a thread does it, and the loop goes on meanwhile. While that commits one group, the
+next one gathers: nobody waits for a timer.
 """
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from enum import Enum
-from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol, TypeVar
 
@@ -27,6 +29,9 @@ from connector.outbox.port import (
 _GROUP_CALLS = 512
 _GROUP_BYTES = 32 * 1024 * 1024
 _FLUSH_EVERY: Millis = SECOND
+_PATIENCE = 0.02  # seconds that the loop waits for others who write
+_LONG: Millis = 50  # a commit in the loop; after a longer one the disk is left to the thread for a while
+_ASIDE: Millis = 2 * SECOND
 _FLUSH_AGAIN: Millis = 10 * SECOND  # after one that failed: calls go first at an outbox that is hard to get
 
 OpenInbox = Callable[[], AbstractContextManager[Inbox]]
@@ -67,6 +72,23 @@ class LockSignal:
         self._lock.release()
 
 
+class Loop(Protocol):
+    """Whose calls are no threads: they leave the loop to others while they wait."""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether one of its calls asks."""
+        ...
+
+    def signal(self) -> Signal:
+        """Return something that the asking call can wait for."""
+        ...
+
+    def later(self, work: Callable[[], None]) -> None:
+        """Do it in the loop's thread when the loop has gone round."""
+        ...
+
+
 class _Stage(Enum):
     WAITING = 1
     TAKEN = 2
@@ -102,10 +124,10 @@ class _Job(_Order):
 
 
 class Committer:
-    """Stores calls for many threads through one inbox.
+    """Stores calls for a loop and for many threads through one inbox.
 
     `timeout` is how long a call waits for its turn, in seconds. `committed` is called after each group that is on
-    disk; it must not block or raise. `later` does something when the waiting call has left the way free for others.
+    disk; it must not block or raise.
     """
 
     def __init__(
@@ -115,17 +137,20 @@ class Committer:
         *,
         timeout: float,
         committed: Callable[[], None] = lambda: None,
-        signal: Callable[[], Signal] = LockSignal,
-        later: Callable[[Callable[[], None]], None] = lambda work: work(),
+        loop: Loop | None = None,
     ) -> None:
         self._open = open_inbox
         self._clock = clock
         self._timeout = timeout
         self.committed = committed
-        self._signal = signal
-        self._later = later
+        self._loop = loop
+        self._round: list[_Append | _Job] = []
+        self._aside_until = clock.elapsed()
         self._queue: SimpleQueue[_Append | _Job | None] = SimpleQueue()
+        self._got = 0  # orders that the thread has taken from its queue
+        self._handed = 0  # orders that the thread has yet to finish: what comes later may not overtake them
         self._mutex = threading.Lock()
+        self._owner = threading.Lock()  # of the inbox, just now
         self._counts: dict[str, int] = {}
         self._notes: dict[str, str] = {}
         self._flush_at = clock.elapsed() + _FLUSH_EVERY
@@ -156,7 +181,7 @@ class Committer:
         return receipt
 
     def ask(self, do: Callable[[Inbox], T]) -> T:
-        """Run something in the thread that owns the inbox, and return its result; raises what it raises."""
+        """Run something with the inbox, in the committer's thread, and return its result; raises what it raises."""
         order = _Job(do, self._signal())
         self._wait_for(order)
         result: T = order.result
@@ -176,8 +201,16 @@ class Committer:
         """Return how long ago the thread was last seen to go round: it goes at least once a second."""
         return self._clock.elapsed() - self._beat
 
+    def _signal(self) -> Signal:
+        return self._loop.signal() if self._loop is not None else LockSignal()
+
     def _wait_for(self, order: _Append | _Job) -> None:
-        self._later(partial(self._queue.put, order))
+        if self._loop is not None and self._loop.is_here:
+            if not self._round:
+                self._loop.later(self._end_round)
+            self._round.append(order)
+        else:
+            self._hand_over([order])
         if not order.signal.wait(self._timeout):
             with self._mutex:
                 if order.stage is _Stage.WAITING:
@@ -189,17 +222,63 @@ class Committer:
         if order.error is not None:
             raise _again(order.error)
 
+    def _hand_over(self, orders: Sequence[_Append | _Job]) -> None:
+        with self._mutex:
+            self._handed += len(orders)
+        for order in orders:
+            self._queue.put(order)
+
+    # ── in the loop ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _end_round(self) -> None:
+        orders, self._round = self._round, []
+        for at in range(0, len(orders), _GROUP_CALLS):
+            group = orders[at : at + _GROUP_CALLS]
+            if not self._commit_here(group):
+                self._hand_over(group)
+
+    def _commit_here(self, orders: Sequence[_Append | _Job]) -> bool:
+        """Commit the calls at once, if that is possible; else the thread has to, whatever the reason."""
+        appends = [order for order in orders if isinstance(order, _Append)]
+        if len(appends) < len(orders) or self._handed or self._clock.elapsed() < self._aside_until:
+            return False
+        if not self._owner.acquire(blocking=False):
+            return False
+        began = self._clock.elapsed()
+        try:
+            if self._inbox is None:
+                return False
+            receipts = self._inbox.append([order.call for order in appends], patience=_PATIENCE)
+        except Exception:  # noqa: BLE001 - the thread tells one call's fault from another's, and words it
+            return False
+        finally:
+            self._owner.release()
+            ended = self._clock.elapsed()
+            if ended - began > _LONG:
+                self._aside_until = ended + _ASIDE
+        self._committed(appends, receipts)
+        return True
+
+    def _committed(self, group: Sequence[_Append], receipts: Sequence[Receipt]) -> None:
+        self.committed()
+        for order, receipt in zip(group, receipts, strict=True):
+            order.result = receipt
+            order.signal.set()
+
     # ── the thread ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _run(self) -> None:
         stopping = False
         while not stopping:
+            before = self._got
             appends, jobs, stopping = self._gather()
             self._beat = self._clock.elapsed()
             if appends:
                 self._commit(appends)
             for job in jobs:
                 self._perform(job)
+            with self._mutex:
+                self._handed -= self._got - before
             self._flush(due=stopping)
         self._inbox = None
         self._handles.close()
@@ -212,6 +291,7 @@ class Committer:
         try:
             order = self._queue.get(timeout=_FLUSH_EVERY / SECOND)
             while order is not None:
+                self._got += 1
                 with self._mutex:
                     taken = order.stage is _Stage.WAITING
                     if taken:
@@ -243,10 +323,7 @@ class Committer:
             for order in group:
                 self._commit([order])
         else:
-            self.committed()
-            for order, receipt in zip(group, receipts, strict=True):
-                order.result = receipt
-                order.signal.set()
+            self._committed(group, receipts)
 
     def _perform(self, job: _Job) -> None:
         try:
@@ -256,15 +333,16 @@ class Committer:
         job.signal.set()
 
     def _use(self, do: Callable[[Inbox], T]) -> T:
-        try:
-            if self._inbox is None:
-                self._inbox = self._handles.enter_context(self._open())
-            return do(self._inbox)
-        except OutboxBrokenError:
-            # A restored file is found again by opening it anew.
-            self._inbox = None
-            self._handles.close()
-            raise
+        with self._owner:
+            try:
+                if self._inbox is None:
+                    self._inbox = self._handles.enter_context(self._open())
+                return do(self._inbox)
+            except OutboxBrokenError:
+                # A restored file is found again by opening it anew.
+                self._inbox = None
+                self._handles.close()
+                raise
 
     def _flush(self, *, due: bool) -> None:
         if not (due or self._clock.elapsed() >= self._flush_at):

@@ -31,7 +31,7 @@ class FakeInbox:
         finally:
             self.closed += 1
 
-    def append(self, calls: Sequence[NewCall | NewUnproven]) -> Sequence[Receipt]:
+    def append(self, calls: Sequence[NewCall | NewUnproven], *, patience: float | None = None) -> Sequence[Receipt]:
         self.entered.release()
         assert self.gate.wait(30)
         self.fail(calls)

@@ -70,11 +70,11 @@ class SimDatabase(Database):
         self._moved.append(f"{'-' if old is None else DeliveryState(old).word} > {DeliveryState(new).word}")
 
     @contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
+    def write(self, patience: float | None = None) -> Iterator[sqlite3.Connection]:
         """The product's own write, with the world's faults before, inside and after it."""
         self._world.before_write()
         self._moved.clear()
-        with super().write() as conn:
+        with super().write(patience) as conn:
             yield conn
             self._world.before_commit()
         for move in self._moved:

@@ -121,10 +121,13 @@ class Database:
         self._lock.close()
 
     @contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
-        """A write transaction: whole and on disk when the block ends, nothing of it when it raises."""
-        with translated(self.path), self._lock.held(self.busy_timeout):
-            self.conn.execute("BEGIN IMMEDIATE")
+    def write(self, patience: float | None = None) -> Iterator[sqlite3.Connection]:
+        """A write transaction: whole and on disk when the block ends, nothing of it when it raises.
+
+        Raises OutboxBusyError when others write for `patience` seconds (the outbox's own time-out, if not given).
+        """
+        with translated(self.path), self._lock.held(self.busy_timeout if patience is None else patience):
+            self._begin(patience)
             try:
                 yield self.conn
                 self.conn.execute("COMMIT")
@@ -134,6 +137,16 @@ class Database:
                 if self.conn.in_transaction:
                     self.conn.execute("ROLLBACK")
                 raise
+
+    def _begin(self, patience: float | None) -> None:
+        if patience is None:
+            self.conn.execute("BEGIN IMMEDIATE")
+            return
+        self.conn.execute(f"PRAGMA busy_timeout = {round(patience * 1000)}")  # for who writes without our lock
+        try:
+            self.conn.execute("BEGIN IMMEDIATE")
+        finally:
+            self.conn.execute(f"PRAGMA busy_timeout = {round(self.busy_timeout * 1000)}")
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:

@@ -33,10 +33,10 @@ class SqliteInbox:
         self._db = db
         self._learnt: dict[str, Dictionary | None] = {}  # by kind of call; None: too many kinds
 
-    def append(self, calls: Sequence[NewCall | NewUnproven]) -> Sequence[Receipt]:
+    def append(self, calls: Sequence[NewCall | NewUnproven], *, patience: float | None = None) -> Sequence[Receipt]:
         """Keep the calls; on disk when this returns."""
         packed = [self._pack(call) for call in calls]
-        with self._db.write() as conn:
+        with self._db.write(patience) as conn:
             self._db.check_room()
             first_id = conn.execute(
                 "UPDATE counters SET value = value + ? WHERE name = 'event' RETURNING value", (len(calls),)
