@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bench.calls import ACCOUNT, HOST, PATH, body
-from connector.domain.decode import decode
 from connector.domain.request import UnverifiedRequest, VerifiedRequest
 from connector.domain.source import Proof, Source
 from connector.outbox.port import NewCall
@@ -26,7 +25,7 @@ def call(person: int, change: int = 0, kind: str = "update") -> NewCall:
     at = now()
     request = UnverifiedRequest("shop", "POST", PATH, HEADERS, body(person, change, kind), at, "127.0.0.1", secure=True)
     verified = VerifiedRequest(request, None, at)
-    return NewCall(verified, decode(verified, SOURCE), at)
+    return NewCall(verified, at)
 
 
 def open_inbox(outbox: Path) -> tuple[Database, SqliteInbox]:
@@ -53,4 +52,4 @@ def remade(made: NewCall, said: bytes, at: int) -> NewCall:
     old = made.request.request
     request = UnverifiedRequest("shop", "POST", PATH, old.headers, said, at, old.peer, secure=True)
     verified = VerifiedRequest(request, None, at)
-    return NewCall(verified, decode(verified, SOURCE), at)
+    return NewCall(verified, at)

@@ -12,7 +12,6 @@ from bench.figures.receive import ALL, KEPT
 from bench.house import CACHE, ROOT, House, Program
 from connector.domain.accepted import Accepted
 from connector.domain.clock import MINUTE
-from connector.domain.decode import decode
 from connector.domain.delivery import DeliveryState
 from connector.domain.judgement import judge
 from connector.domain.keyrecord import Key
@@ -155,7 +154,7 @@ def _signed(calls: Calls):  # type: ignore[no-untyped-def]
             now=now,
         )
         assert isinstance(verdict, VerifiedRequest), verdict
-        yield NewCall(verdict, decode(verdict, source), now + 10**9)
+        yield NewCall(verdict, now + 10**9)
 
 
 def u1(calls: Calls, folder: Path) -> Figure:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from connector.compose.outbox import open_outbox
+from connector.compose.reading import read_call
 from connector.config.model import Config, SecretRef
 from connector.config.model import Schedule as ScheduleSection
 from connector.crm.build import build_crm
@@ -19,12 +20,10 @@ from connector.deliver.pool import ThreadPool
 from connector.deliver.run import Pulse, Runner
 from connector.deliver.work import Finished, Job, JobGate, perform
 from connector.domain.clock import SECOND, Clock, Millis
-from connector.domain.decode import decode
-from connector.domain.event import Event, Fault, NotUnderstood
 from connector.domain.retry import Schedule
 from connector.domain.source import Source
 from connector.mapping.port import MappingSet
-from connector.outbox.port import Keep, OutboxError, StoredCall
+from connector.outbox.port import Keep, OutboxError
 from connector.outbox.sqlite.database import Database
 from connector.outbox.sqlite.queue import SqliteQueue
 from connector.process.rates import SharedLimiter, rates_path
@@ -133,14 +132,6 @@ def _boot_id() -> str:
         return _BOOT_ID.read_text("ascii").strip()
     except OSError:
         return ""
-
-
-def read_call(sources: Mapping[str, Source], call: StoredCall) -> Event | NotUnderstood:
-    """Read a stored call as its source says; a source that is no longer configured cannot say anything."""
-    source = sources.get(call.source)
-    if source is None:
-        return NotUnderstood(Fault.TYPE, f"the source {call.source} is no longer configured; put it back and replay")
-    return decode(call.request, source)
 
 
 def schedule(section: ScheduleSection) -> Schedule:

@@ -2,12 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 
-from connector.compose.delivering import read_call
 from connector.compose.outbox import open_outbox
+from connector.compose.reading import reader
 from connector.config.model import Config
-from connector.config.sources import sources
 from connector.mapping.load import load_mappings
 from connector.outbox.erasure import Eraser, Writers
 from connector.outbox.sqlite.erasing import SqliteEraser
@@ -15,11 +13,10 @@ from connector.outbox.sqlite.erasing import SqliteEraser
 
 @contextmanager
 def open_eraser(config: Config, *, readonly: bool) -> Iterator[Eraser]:
-    """Open the outbox to erase a person. No secret is read: calls are only to be understood, not proven."""
-    known = sources(config, lambda _: "not-needed-to-read-calls")
+    """Open the outbox to erase a person."""
     database = open_outbox(config, readonly=readonly)
     try:
-        yield SqliteEraser(database, partial(read_call, known))
+        yield SqliteEraser(database, reader(config))
     finally:
         database.close()
 

@@ -19,6 +19,7 @@ from connector.deliver.work import Finished, Job, Leased, Pool
 from connector.domain.change import Verb
 from connector.domain.clock import DAY, MINUTE, SECOND, Clock, Instant, Millis
 from connector.domain.event import Event, NotUnderstood
+from connector.domain.note import NoteKind
 from connector.domain.outcome import Outcome, OutcomeKind
 from connector.domain.retry import Schedule
 from connector.mapping.port import Mapping as MappingPort
@@ -70,6 +71,7 @@ class Engine:
     _together: dict[str, int] = field(init=False, default_factory=dict)  # how many of a mapping go in a job, lately
     _gathering_since: Millis = field(init=False, default=0)
     _read: dict[int, tuple[StoredCall, Event]] = field(init=False, default_factory=dict)
+    _noted: set[tuple[str, NoteKind]] = field(init=False, default_factory=set)
     _routed_at: Millis = field(init=False, default=0)
     _has_plenty: bool = field(init=False, default=False)
 
@@ -196,7 +198,12 @@ class Engine:
 
     def _route(self, call: StoredCall) -> tuple[Event, Sequence[Route]] | NotUnderstood:
         event = self.decode(call)
+        for note in event.notes:
+            if (call.source, note.kind) not in self._noted:
+                self._noted.add((call.source, note.kind))
+                self.log("calls are odd, and taken all the same", source=call.source, kind=note.kind, detail=note.text)
         if isinstance(event, NotUnderstood):
+            self.log("not understood", id=call.event_id, source=call.source, reason=event.reason)
             return event
         self._read[call.event_id] = call, event
         if len(self._read) > _REMEMBERED:

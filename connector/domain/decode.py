@@ -40,33 +40,24 @@ _MILLISECONDS_FROM: Final = 10**11  # as seconds it is the year 5138
 _SAME_MOMENT: Final = 2 * SECOND
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """What a call means, and what the operator should know of it. No personal data in the notes."""
-
-    event: Event | NotUnderstood
-    notes: tuple[Note, ...] = ()
-
-
 class _NotUnderstoodError(Exception):
     def __init__(self, fault: Fault, reason: str) -> None:
-        self.value = NotUnderstood(fault, reason)
+        self.fault = fault
+        self.reason = reason
 
 
 def decode(request: VerifiedRequest, source: Source) -> Event | NotUnderstood:
-    """Return what the call means. Never raises, whatever the call holds."""
-    return decode_with_notes(request, source).event
+    """Return what the call means, with notes: a clock or zone that is off, an unknown character set.
 
-
-def decode_with_notes(request: VerifiedRequest, source: Source) -> Decoded:
-    """Return what the call means, with warnings: a clock or zone that is off, an unknown character set."""
+    Never raises, whatever the call holds.
+    """
     reading = read_body(request.request, source.limits)
     if isinstance(reading, NotUnderstood):
-        return Decoded(reading)
+        return reading
     try:
         return _understand(reading, request, source)
     except _NotUnderstoodError as error:
-        return Decoded(error.value, reading.document.notes)
+        return NotUnderstood(error.fault, error.reason, reading.document.notes)
 
 
 def identity(event: Event) -> str | None:
@@ -85,15 +76,14 @@ def rank(event: Event, arrival: int) -> Rank:
     return Rank(event.at // SECOND, event.type is EventType.DELETE, arrival)
 
 
-def _understand(reading: Reading, request: VerifiedRequest, source: Source) -> Decoded:
+def _understand(reading: Reading, request: VerifiedRequest, source: Source) -> Event:
     document = reading.document
     event_type = _type(document.values)
     at, at_from, notes = _moment(document.values, request)
-    notes = (*document.notes, *notes)
     ids = _email_ids(document, source) if event_type.is_email else _record_ids(reading, source)
     fields = _current(document)
     interests, interests_off = _interests(reading, event_type, ids.record.kind)
-    event = Event(
+    return Event(
         type=event_type,
         record=ids.record,
         at=at,
@@ -110,8 +100,8 @@ def _understand(reading: Reading, request: VerifiedRequest, source: Source) -> D
         variables=_variables(document) if event_type.is_email else None,
         created=dutchtime.resolve(document.values.get("created", ""), at),
         modified=dutchtime.resolve(document.values.get("modified", ""), at),
+        notes=(*document.notes, *notes),
     )
-    return Decoded(event, notes)
 
 
 def _content(reason: str) -> NoReturn:

@@ -1,10 +1,11 @@
 """One verified call, understood: the same value whatever dialect the sender speaks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from connector.domain.clock import Instant
+from connector.domain.note import Note
 from connector.domain.record import Record
 
 
@@ -43,6 +44,7 @@ class Event:
     `fields`). `interests` are those that are on, `interests_off` those that were named as off; both None when unknown
     (S18). `parameters` are what the action was called with. `variables` are an e-mail event's own
     (recipient, ip, original, useragent, referer, state, code, extended, description, envelope, mime, tags, action).
+    `notes` are what was odd about the call, for the operator; no personal data in them.
     """
 
     type: EventType
@@ -61,6 +63,7 @@ class Event:
     variables: Mapping[str, str | tuple[str, ...]] | None = None
     created: Instant | None = None
     modified: Instant | None = None
+    notes: tuple[Note, ...] = field(default=(), compare=False)
 
 
 class Fault(StrEnum):
@@ -77,6 +80,7 @@ class NotUnderstood:
 
     fault: Fault
     reason: str
+    notes: tuple[Note, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from connector.domain.clock import Instant
-from connector.domain.event import Event, NotUnderstood
 from connector.domain.request import UnprovenRequest, VerifiedRequest
 
 
@@ -13,7 +12,6 @@ class NewCall:
     """A call to keep. `proof_until`: until when its proof is remembered (S31)."""
 
     request: VerifiedRequest
-    event: Event | NotUnderstood
     proof_until: Instant
 
 

@@ -1,4 +1,8 @@
-"""The door: is the call genuine, is it to be kept, is it on disk; only then a 2xx."""
+"""The door: is the call genuine, is it to be kept, is it on disk; only then a 2xx.
+
+What a call means is read when it is routed. Here only calls of sources without signatures are read, which can be
+refused for their content, and those of sources that decline some types.
+"""
 
 import threading
 from collections.abc import Iterable, Mapping
@@ -8,10 +12,9 @@ from dataclasses import dataclass, field
 import structlog
 
 from connector.domain.clock import MINUTE, Clock, Instant, Millis
-from connector.domain.decode import decode_with_notes
-from connector.domain.event import Event, Fault, NotUnderstood
+from connector.domain.decode import decode
+from connector.domain.event import Event, EventType, Fault, NotUnderstood
 from connector.domain.judgement import judge
-from connector.domain.note import NoteKind
 from connector.domain.request import Refusal, RefusalReason, UnprovenRequest, UnverifiedRequest, VerifiedRequest
 from connector.domain.source import Source
 from connector.keys.port import Keys
@@ -86,7 +89,6 @@ class Door:
         self._timing = timing
         self._clocks = {name: _ClockWatch() for name in self._sources}
         self._large = ThreadPoolExecutor(_LARGE_AT_ONCE, "decode")
-        self._noted: set[tuple[str, NoteKind]] = set()
 
     @property
     def sources(self) -> Mapping[str, Source]:
@@ -129,25 +131,13 @@ class Door:
         """Return the sources whose genuine calls are refused for their Date, and by how many seconds (S33)."""
         return {name: watch.off_by for name, watch in self._clocks.items() if watch.is_loud}
 
-    def event_of(self, verified: VerifiedRequest, source: Source) -> Event | NotUnderstood:
-        """Read a verified call; what cannot be read is kept as it is. Count what is odd, and log each kind once."""
-        if len(verified.request.body) > _LARGE:
-            # Sixteen threads that decode megabytes at once would hold up the calls of the loop for seconds.
-            decoded = self._large.submit(decode_with_notes, verified, source).result()
-        else:
-            decoded = decode_with_notes(verified, source)
-        for note in decoded.notes:
-            self._committer.count(f"noted.{source.name}.{note.kind}")
-            if (source.name, note.kind) not in self._noted:
-                self._noted.add((source.name, note.kind))
-                log.warning(
-                    "calls are odd, and taken all the same", source=source.name, kind=str(note.kind), detail=note.text
-                )
-        return decoded.event
+    def declines(self, verified: VerifiedRequest, source: Source) -> bool:
+        """Whether the source does not want calls of that type; counts those (S34)."""
+        return bool(source.declined) and self._declined(self._read(verified, source), source) is not None
 
-    def new_call(self, verified: VerifiedRequest, event: Event | NotUnderstood, source: Source) -> NewCall:
+    def new_call(self, verified: VerifiedRequest, source: Source) -> NewCall:
         """Return what the outbox is given."""
-        return NewCall(verified, event, self._timing.proof_until(source, verified.request.received_at))
+        return NewCall(verified, self._timing.proof_until(source, verified.request.received_at))
 
     # ── the ways it can go ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -165,20 +155,27 @@ class Door:
     def _take_verified(self, source: Source, verified: VerifiedRequest) -> Taken:
         if source.is_signed and self._clocks[source.name].accepted():
             self._committer.note(f"clock.{source.name}", "")
-        event = self.event_of(verified, source)
-        if isinstance(event, NotUnderstood):
-            if not source.is_signed and event.fault is not Fault.TYPE:
-                reason = RefusalReason(event.fault.value)
-                return self.refuse(source.name, Refusal(reason, event.reason))
-            self._committer.note(f"last_test.{source.name}", str(verified.request.received_at))
-            fields: dict[str, object] = {"outcome": "stored", "type": "not understood", "detail": event.reason}
-        elif event.type in source.declined:
-            self._committer.count(f"declined.{source.name}.{event.type}")
-            fields = {"source": source.name, "outcome": "declined", "type": str(event.type)}
-            return Taken(200, "declined\n", fields=fields)
-        else:
-            fields = {"outcome": "stored", "type": str(event.type)}
-        return self._keep(source, self.new_call(verified, event, source), 200, fields)
+        if source.declined or not source.is_signed:
+            event = self._read(verified, source)
+            if isinstance(event, NotUnderstood) and not source.is_signed and event.fault is not Fault.TYPE:
+                return self.refuse(source.name, Refusal(RefusalReason(event.fault.value), event.reason))
+            declined = self._declined(event, source)
+            if declined is not None:
+                fields = {"source": source.name, "outcome": "declined", "type": str(declined)}
+                return Taken(200, "declined\n", fields=fields)
+        return self._keep(source, self.new_call(verified, source), 200, {"outcome": "stored"})
+
+    def _declined(self, event: Event | NotUnderstood, source: Source) -> EventType | None:
+        if isinstance(event, NotUnderstood) or event.type not in source.declined:
+            return None
+        self._committer.count(f"declined.{source.name}.{event.type}")
+        return event.type
+
+    def _read(self, verified: VerifiedRequest, source: Source) -> Event | NotUnderstood:
+        if len(verified.request.body) > _LARGE:
+            # Sixteen threads that decode megabytes at once would hold up the calls of the loop for seconds.
+            return self._large.submit(decode, verified, source).result()
+        return decode(verified, source)
 
     def _keep(self, source: Source, call: NewCall | NewUnproven, status: int, fields: dict[str, object]) -> Taken:
         try:

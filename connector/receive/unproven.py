@@ -10,7 +10,6 @@ from pathlib import Path
 import structlog
 
 from connector.domain.clock import SECOND, Clock, Millis
-from connector.domain.event import Event
 from connector.domain.judgement import judge
 from connector.domain.request import Refusal, UnprovenRequest
 from connector.keys.port import Keys
@@ -124,11 +123,9 @@ class Prover:
             return None
         if isinstance(verdict, Refusal):
             return str(verdict.reason)
-        event = self._door.event_of(verdict, source)
-        if isinstance(event, Event) and event.type in source.declined:
-            self._committer.count(f"declined.{source.name}.{event.type}")
+        if self._door.declines(verdict, source):
             return "declined"
-        return self._door.new_call(verdict, event, source)
+        return self._door.new_call(verdict, source)
 
     def _settle(self, call: StoredUnproven, verdict: NewCall | str | None) -> bool:
         self._committer.ask(lambda inbox: inbox.judge(call.event_id, verdict, self._clock.now()))

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from connector.domain.clock import DAY, HOUR, SECOND
-from connector.domain.decode import Decoded, decode, decode_with_notes, identity, rank
+from connector.domain.decode import decode, identity, rank
 from connector.domain.event import Event, EventType, Fault, NotUnderstood, TimeFrom
 from connector.domain.record import Record, RecordKind
 from connector.domain.source import Source
@@ -99,7 +99,7 @@ def test_a_stamp_in_another_zone_is_warned_of_and_dst_is_not() -> None:
     """The warning says by how much timestamp and time differ; the doubled hour is no difference."""
 
     def notes(body: str) -> tuple[str, ...]:
-        decoded = decode_with_notes(call(f"type=delete&profile=1&database=1&{body}".encode()), SHOP)
+        decoded = decode(call(f"type=delete&profile=1&database=1&{body}".encode()), SHOP)
         return tuple(note.text for note in decoded.notes)
 
     assert notes("time=1714550400&timestamp=2024-05-01+10:00:01") == ()
@@ -129,7 +129,8 @@ def test_what_is_unknown_is_none_and_never_empty() -> None:
     """A call that says nothing but its record leaves everything else None."""
     found = event("type=delete&subprofile=5&collection=2")
     known = {"type", "record", "at", "at_from", "subprofile", "collection"}
-    assert {field.name for field in dataclasses.fields(found) if getattr(found, field.name) is not None} == known
+    said = {field.name for field in dataclasses.fields(found) if getattr(found, field.name) not in (None, ())}
+    assert said == known
 
 
 def test_a_call_that_names_nothing_is_not_guessed_at() -> None:
@@ -303,8 +304,7 @@ CONTENT_TYPE = (
 )
 
 
-def check(decoded: Decoded) -> None:
-    found = decoded.event
+def check(found: Event | NotUnderstood) -> None:
     if isinstance(found, NotUnderstood):
         assert found.reason
         assert found.fault in Fault
@@ -326,7 +326,7 @@ def test_no_form_makes_it_raise(
     """Any variables with any values, of any content type, at any source, are understood or not understood."""
     body = "&".join(f"{quote_plus(name)}={quote_plus(value.encode('utf-8', 'surrogatepass'))}" for name, value in pairs)
     request = call(body.encode(), content_type, source=source, signed_at=SIGNED_AT if signed else None)
-    check(decode_with_notes(request, source))
+    check(decode(request, source))
 
 
 JSON_VALUE = st.recursive(
@@ -362,7 +362,7 @@ DOCUMENT_KEYS = st.sampled_from(
 @example({"type": "create", "profile": 1, "database": 1, "interests": {"a": None}, "tags": [None, [1]]}, SHOP)
 def test_no_json_makes_it_raise(tree: dict[str, object], source: Source) -> None:
     """Any JSON structure under the known names is understood or not understood."""
-    check(decode_with_notes(call(json.dumps(tree).encode(), JSON, source=source), source))
+    check(decode(call(json.dumps(tree).encode(), JSON, source=source), source))
 
 
 XML_NODE = st.recursive(
@@ -380,10 +380,10 @@ XML_NODE = st.recursive(
 @given(XML_NODE, SOURCE)
 def test_no_xml_makes_it_raise(inner: str, source: Source) -> None:
     """Any elements in any nesting are understood or not understood."""
-    check(decode_with_notes(call(f"<x>{inner}</x>".encode(), XML, source=source), source))
+    check(decode(call(f"<x>{inner}</x>".encode(), XML, source=source), source))
 
 
 @given(st.binary(max_size=300), CONTENT_TYPE, SOURCE)
 def test_no_bytes_make_it_raise(body: bytes, content_type: str | None, source: Source) -> None:
     """Any bytes, of any content type, at any source, are understood or not understood."""
-    check(decode_with_notes(call(body, content_type, source=source), source))
+    check(decode(call(body, content_type, source=source), source))

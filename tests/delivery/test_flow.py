@@ -148,6 +148,28 @@ def test_trouble_at_the_first_turn_takes_no_lease_of_our_own_for_an_earlier_boot
     assert world.states() == ["delivered"]
 
 
+def test_what_is_odd_in_a_genuine_call_is_counted_each_time_and_logged_once():
+    """A stamp in another zone: `status` counts it by source, the log is not filled."""
+    world = World()
+    for profile in range(3):
+        said = {"type": "update", "profile": profile + 1, "database": 1, "time": 1714550400}
+        world.raw({name: str(value) for name, value in said.items()} | {"timestamp": "2024-05-01 12:00:00"})
+    world.settle()
+    assert world.desk.status().counters["noted.shop.zone"] == 3
+    (said,) = world.said("calls are odd, and taken all the same")
+    assert (said["source"], said["kind"]) == ("shop", "zone")
+
+
+def test_what_is_not_understood_is_logged_with_its_number():
+    """Copernica's test call, and every type of tomorrow: kept, counted as a test, and `show` takes the number."""
+    world = World()
+    event = world.raw({"type": "test", "profile": "1"})
+    world.settle()
+    (said,) = world.said("not understood")
+    assert (said["id"], said["source"]) == (event, "shop")
+    assert "not known to this version" in said["reason"]
+
+
 def test_discard_throws_away_what_the_filter_names():
     """A mass of dead deliveries goes by one filter, counted; the others stay, and what is in flight is left alone."""
     world = World()

@@ -52,7 +52,7 @@ def test_calls_that_dns_could_not_prove_are_delivered_in_their_place(site, tmp_p
 
 
 def test_a_type_of_tomorrow_is_kept_shown_and_delivered_after_an_upgrade(site, tmp_path, monkeypatch):
-    """An older receiver does not know the type: 2xx, `not-understood`; after the upgrade `replay` delivers it."""
+    """An older version does not know the type: 2xx, `not-understood`; after the upgrade `replay` delivers it."""
     older = tmp_path / "older"
     older.mkdir()
     (older / "sitecustomize.py").write_text("from connector.domain import decode\ndecode._TYPES.pop('create')\n")
@@ -60,14 +60,16 @@ def test_a_type_of_tomorrow_is_kept_shown_and_delivered_after_an_upgrade(site, t
     with monkeypatch.context() as patched:
         patched.setenv("PYTHONPATH", str(older))
         restart_receiver(house)
+        house.start_deliverer()
     event = site.call(7, type="create", email="c@example.com", voornaam="Tomorrow")
-    assert site.status().events["not-understood"] == 1
+    until(lambda: site.status().events.get("not-understood") == 1, "it is looked at")
     shown = site.connector("list", "--state", "not-understood")
     assert str(event) in shown
     assert "the type 'create' is not known to this version" in site.connector("show", str(event))
     assert "not-understood" in site.connector("status")
-    house.start_deliverer()
+    stop(house, "deliver")
     restart_receiver(house)
+    house.start_deliverer()
     site.connector("replay", "--state", "not-understood")
     until(lambda: "7" in site.contacts(), "it is delivered")
     assert site.contacts()["7"]["firstname"] == "Tomorrow"
@@ -77,9 +79,14 @@ def test_a_type_of_tomorrow_is_kept_shown_and_delivered_after_an_upgrade(site, t
 
 def restart_receiver(house):
     """Stop the receiver, and start it with the configuration and environment of now."""
-    [old] = [one for one in house.programs if one.name == "serve"]
+    stop(house, "serve")
+    house.start_receiver()
+    until(house.is_ready, "the receiver is ready again")
+
+
+def stop(house, name):
+    """End a program as systemd does."""
+    [old] = [one for one in house.programs if one.name == name]
     old.process.terminate()
     old.process.wait(30)
     house.programs.remove(old)
-    house.start_receiver()
-    until(house.is_ready, "the receiver is ready again")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from connector.domain.clock import Instant
-from connector.domain.decode import decode_with_notes, identity, rank
+from connector.domain.decode import decode, identity, rank
 from connector.domain.event import Event, NotUnderstood
 from connector.domain.judgement import explain, judge
 from connector.domain.keyname import is_below_zone
@@ -63,8 +63,7 @@ def _decoded(body: bytes, content_type: str | None, maker: Maker) -> str:
 
 def check_decoding(body: bytes, content_type: str | None, source: Source, signed_at: Instant | None) -> str:
     """Decode, and see that what comes out is whole."""
-    decoded = decode_with_notes(call(body, content_type, source=source, signed_at=signed_at), source)
-    found = decoded.event
+    found = decode(call(body, content_type, source=source, signed_at=signed_at), source)
     if isinstance(found, NotUnderstood):
         assert found.reason
         assert found.reason.isprintable()

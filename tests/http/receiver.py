@@ -14,10 +14,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from connector.compose.reading import reader
+from connector.config.load import load
+from connector.domain.event import Event, NotUnderstood
 from connector.domain.request import UnverifiedRequest
 from connector.domain.source import Proof, Source
+from connector.outbox.port import Route, StoredCall
 from connector.outbox.sqlite.database import Database
 from connector.outbox.sqlite.desk import SqliteDesk
+from connector.outbox.sqlite.queue import SqliteQueue
 from tests.support.signing import public_pem, raw_http, signed_request, signing_key
 
 COMMAND = [sys.executable, "-m", "connector", "serve"]
@@ -198,6 +203,20 @@ class Receiver:
             database.close()
         assert detail is not None
         return detail.request
+
+    def route(self) -> None:
+        """Look at all calls as a deliverer without mappings would."""
+        database = Database(self.outbox)
+        read = reader(load(self.config, os.environ))
+
+        def route(call: StoredCall) -> tuple[Event, list[Route]] | NotUnderstood:
+            event = read(call)
+            return event if isinstance(event, NotUnderstood) else (event, [])
+
+        try:
+            SqliteQueue(database).route(time.time_ns() // 1_000_000, 1000, route)
+        finally:
+            database.close()
 
     def stored(self) -> int:
         return int(self.rows("SELECT count(*) FROM events")[0][0])

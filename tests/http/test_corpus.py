@@ -47,8 +47,6 @@ def test_every_documented_call_goes_through_the_door_unharmed(running: Receiver,
     source = other_source(name="x", path=f"/in{request.target}")
     answer = running.send(genuine(request.body, source=source, content_type=request.header("content-type")))
     assert answer.status == 200
-    number = int(answer.body.split()[1])
-    [(stored_type,)] = running.rows(f"SELECT type FROM events WHERE id = {number}")
     stored = running.call(answer)
     assert stored.body == request.body
     assert stored.header("content-type") == request.header("content-type")
@@ -56,11 +54,10 @@ def test_every_documented_call_goes_through_the_door_unharmed(running: Receiver,
     expected = tomllib.loads((Path(CORPUS) / f"{name}.expected.toml").read_text("utf-8"))
     if "event" not in expected:
         assert isinstance(found, NotUnderstood)
-        assert (found.fault, stored_type) == (expected["not_understood"]["fault"], None)
+        assert found.fault == expected["not_understood"]["fault"]
         return
     wanted = expected_event(expected["event"])
     assert isinstance(found, Event)
     if wanted.at_from is not TimeFrom.DATE:
         assert (found.at, found.at_from) == (wanted.at, wanted.at_from)
     assert replace(found, at=0, at_from=wanted.at_from) == replace(wanted, at=0)
-    assert stored_type is not None

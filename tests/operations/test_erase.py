@@ -74,7 +74,7 @@ def store(world, body, content_type=FORM, *, headers=(), target="/shop", unprove
         call = NewUnproven(UnprovenRequest(request, proof, world.clock.now(), "k._domainkey.copernica.com"), until)
     else:
         verified = VerifiedRequest(request, proof, world.clock.now())
-        call = NewCall(verified, decode(verified, SOURCE), until)
+        call = NewCall(verified, until)
     return world.inbox.append([call])[0].event_id
 
 

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from connector.domain.event import Event, EventType, Fault, NotUnderstood, TimeFrom
+from connector.domain.note import Note, NoteKind
 from connector.domain.record import Record, RecordKind
 from connector.domain.request import UnprovenRequest, UnverifiedRequest, VerifiedRequest
 from connector.outbox.port import (
@@ -23,6 +24,7 @@ from connector.outbox.port import (
 from connector.outbox.sqlite.database import Database, Room
 from connector.outbox.sqlite.desk import SqliteDesk
 from connector.outbox.sqlite.inbox import SqliteInbox
+from connector.outbox.sqlite.queue import SqliteQueue
 
 T0 = 1_800_000_000_000
 
@@ -40,12 +42,9 @@ def request(body=b"type=create", at=T0, source="shop"):
     )
 
 
-def call(number, *, proof=None, record=None, type=EventType.CREATE, body=b"type=create", event=None, at=T0):
+def call(number, *, proof=None, body=b"type=create", at=T0):
     identity = hashlib.sha256(str(proof if proof is not None else number).encode()).digest()
-    event = event or Event(
-        type=type, record=record or Record(RecordKind.PROFILE, "1", str(number)), at=at, at_from=TimeFrom.TIME
-    )
-    return NewCall(VerifiedRequest(request(body, at), identity, at), event, at + 1000)
+    return NewCall(VerifiedRequest(request(body, at), identity, at), at + 1000)
 
 
 def test_what_was_appended_is_read_by_another_process_whole(tmp_path):
@@ -71,25 +70,32 @@ def test_a_call_with_the_same_proof_is_kept_once():
 def test_calls_without_a_proof_are_never_taken_for_one_another():
     """Equal bodies of a source that cannot sign are events each (S31)."""
     db = Database(None)
-    unsigned = NewCall(VerifiedRequest(request(), None, None), call(1).event, T0)
+    unsigned = NewCall(VerifiedRequest(request(), None, None), T0)
     receipts = SqliteInbox(db).append([unsigned, unsigned, unsigned])
     assert len({receipt.event_id for receipt in receipts}) == 3
 
 
 def test_a_call_that_is_not_understood_is_kept_and_visible():
-    """With the reason, for a replay after an upgrade."""
+    """With the reason, for a replay after an upgrade; until it is routed it is new. `status` shows when it came."""
     db = Database(None)
-    SqliteInbox(db).append([call(1, event=NotUnderstood(Fault.TYPE, "type=merge is not known"))])
+    SqliteInbox(db).append([call(1)])
+    assert [row.state for row in SqliteDesk(db).list(Filter(), 10)] == ["new"]
+    fault = NotUnderstood(Fault.TYPE, "type=merge is not known", (Note(NoteKind.CHARSET, "what is martian?"),))
+    SqliteQueue(db).route(T0 + 5, 10, lambda _: fault)
     row = SqliteDesk(db).list(Filter(states=("not-understood",)), 10)[0]
     assert (row.state, row.note) == ("not-understood", "type=merge is not known")
+    status = SqliteDesk(db).status()
+    assert status.notes["last_test.shop"] == str(T0)
+    assert status.counters["noted.shop.charset"] == 1
 
 
 def test_no_address_stands_in_the_record_key():
     """An e-mail event's record is kept under a keyed hash."""
     db = Database(None)
-    SqliteInbox(db).append(
-        [call(1, record=Record(RecordKind.RECIPIENT, "shop", "jan@example.com"), type=EventType.OPEN)]
-    )
+    SqliteInbox(db).append([call(1)])
+    record = Record(RecordKind.RECIPIENT, "shop", "jan@example.com")
+    event = Event(type=EventType.OPEN, record=record, at=T0, at_from=TimeFrom.TIME)
+    SqliteQueue(db).route(T0, 10, lambda _: (event, []))
     row = SqliteDesk(db).list(Filter(record="recipient/shop/JAN@example.com"), 10)[0]
     assert row.record is not None
     assert "jan" not in row.record
@@ -117,7 +123,7 @@ def test_unproven_calls_are_bounded_and_keep_their_place():
     later = inbox.append([call(5)])[0]
     stored = inbox.unproven(10)[0]
     assert stored.request == waiting.request
-    inbox.judge(receipt.event_id, NewCall(VerifiedRequest(request(), b"u" * 32, T0), call(9).event, T0), T0)
+    inbox.judge(receipt.event_id, NewCall(VerifiedRequest(request(), b"u" * 32, T0), T0), T0)
     assert inbox.unproven(10) == []
     assert [row.id for row in SqliteDesk(db).list(Filter(), 10)] == [later.event_id, receipt.event_id]
 

@@ -6,7 +6,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from connector.domain.event import Fault, NotUnderstood
 from connector.domain.request import UnverifiedRequest, VerifiedRequest
 from connector.outbox.port import (
     NewCall,
@@ -24,7 +23,7 @@ from tests.support.clock import ManualClock
 
 def call(body: bytes = b"x") -> NewCall:
     request = UnverifiedRequest("shop", "POST", "/", (), body, 1, "192.0.2.1", secure=True)
-    return NewCall(VerifiedRequest(request, None, None), NotUnderstood(Fault.TYPE, "a test"), 2)
+    return NewCall(VerifiedRequest(request, None, None), 2)
 
 
 @pytest.fixture

@@ -4,13 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from connector.domain.request import Refusal, RefusalReason, VerifiedRequest
+from connector.domain.request import Refusal, RefusalReason
 from connector.domain.source import Proof, Source
 from connector.receive.committer import Committer
 from connector.receive.door import Door, Timing
 from tests.receive.fakes import FakeInbox
 from tests.support.clock import ManualClock
-from tests.support.signing import NOW, signed_request
 
 
 def door(*sources: Source) -> tuple[Door, FakeInbox, Committer]:
@@ -68,17 +67,3 @@ def test_every_refusal_has_its_status_and_a_body_that_tells_nothing(reason: Refu
     assert len(taken.body) < 30
     assert "detail" not in taken.body
     assert taken.fields["reason"] == str(reason)
-
-
-def test_what_is_odd_in_a_genuine_call_is_counted_each_time_and_logged_once(capsys: pytest.CaptureFixture[str]) -> None:
-    """An unknown character set, a stamp in another zone: `status` counts them by source, the log is not filled."""
-    made, inbox, committer = door(SHOP)
-    committer.start()
-    body = b"type=update&profile=1&database=1&time=1714550400&timestamp=2024-05-01+12:00:00"
-    for _ in range(3):
-        request = signed_request(body, source=SHOP, content_type="application/x-www-form-urlencoded; charset=x-martian")
-        made.event_of(VerifiedRequest(request, b"p" * 32, NOW), SHOP)
-    committer.stop()
-    assert inbox.counted == {"noted.shop.charset": 3, "noted.shop.zone": 3}
-    said = capsys.readouterr().out
-    assert (said.count("kind=charset"), said.count("kind=zone")) == (1, 1)

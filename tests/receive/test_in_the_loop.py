@@ -7,7 +7,6 @@ from functools import partial
 
 import pytest
 
-from connector.domain.event import Fault, NotUnderstood
 from connector.domain.request import UnverifiedRequest, VerifiedRequest
 from connector.http.switchboard import Switchboard
 from connector.outbox.port import NewCall, NewUnproven, OutboxBusyError, OutboxError, Receipt
@@ -42,7 +41,7 @@ class Receiver:
     def call(self, body: bytes) -> None:
         """Let one more call come in this round."""
         request = UnverifiedRequest("shop", "POST", "/", (), body, 1, "192.0.2.1", secure=True)
-        new = NewCall(VerifiedRequest(request, None, None), NotUnderstood(Fault.TYPE, "a test"), 2)
+        new = NewCall(VerifiedRequest(request, None, None), 2)
         self.board.run(partial(self._keep, new), self.ended.append)
 
     def _keep(self, call: NewCall) -> Receipt | OutboxError:

@@ -6,7 +6,6 @@ import hashlib
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-from connector.domain.decode import decode
 from connector.domain.request import UnverifiedRequest, VerifiedRequest
 from connector.domain.source import Source
 from connector.outbox.port import NewCall
@@ -71,7 +70,7 @@ class Call:
             secure=True,
         )
         verified = VerifiedRequest(request, self.proof, self.signed_at)
-        return NewCall(verified, decode(verified, SOURCE), now + 30 * 86_400_000)
+        return NewCall(verified, now + 30 * 86_400_000)
 
 
 @dataclass(slots=True)

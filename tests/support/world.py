@@ -375,8 +375,7 @@ class World:
             secure=True,
         )
         verified = VerifiedRequest(request, hashlib.sha256(str(next(self.nonce)).encode()).digest(), self.clock.now())
-        event = decode(verified, SOURCE)
-        return self.inbox.append([NewCall(verified, event, self.clock.now() + 120_000)])[0].event_id
+        return self.inbox.append([NewCall(verified, self.clock.now() + 120_000)])[0].event_id
 
     # ── the deliverer ──
 

@@ -1,10 +1,12 @@
 """The operator's side: looking, and the commands that put a delivery into another state."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from connector.domain.clock import Instant
 from connector.domain.delivery import DeliveryState, Priority
+from connector.domain.event import Event, NotUnderstood
+from connector.domain.request import VerifiedRequest
 from connector.outbox.port import (
     AttemptRow,
     DeliveryRow,
@@ -15,6 +17,7 @@ from connector.outbox.port import (
     Filter,
     Pause,
     Status,
+    StoredCall,
 )
 from connector.outbox.sqlite.codec import unpack_call
 from connector.outbox.sqlite.controls import Controls
@@ -27,11 +30,16 @@ from connector.outbox.sqlite.overview import overview
 _EVENT_WORDS = {state: word for word, state in EVENT_STATES.items()}
 
 
+Read = Callable[[StoredCall], Event | NotUnderstood | None]
+
+
 class SqliteDesk:
     """See `connector.outbox.port.Desk`."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, read: Read = lambda _: None) -> None:
+        """`read` is for showing calls that were not routed yet; it can also be done without."""
         self._db = db
+        self._read = read
         self._lines = Lines(db)
         self._controls = Controls(db)
 
@@ -60,10 +68,10 @@ class SqliteDesk:
             event = self._event(event_id)
             if event is None:
                 return None
-            source, received_at, blob, record = conn.execute(
-                "SELECT source, received_at, call, record FROM events WHERE id = ?", (event_id,)
+            source, received_at, record = conn.execute(
+                "SELECT source, received_at, record FROM events WHERE id = ?", (event_id,)
             ).fetchone()
-            call = unpack_call(blob, self._db.word(source), received_at, dictionary=self._db.dictionary)
+            call = self._call(event_id, source, received_at)
             attempts = conn.execute(
                 "SELECT a.at, a.delivery, a.outcome, a.status, a.requests, a.took, a.reason, a.version FROM attempts a"
                 " JOIN deliveries d ON d.id = a.delivery WHERE d.event = ? ORDER BY a.id",
@@ -101,17 +109,26 @@ class SqliteDesk:
         if row is None:
             return None
         source, state, key, kind, received_at, size, note = row
+        kind = None if kind is None else TYPES[kind].value
+        if state == EventState.NEW and key is None:
+            event = self._read(StoredCall(event_id, self._call(event_id, source, received_at)))
+            if isinstance(event, Event):
+                key, kind = self._db.record_key(event.record), event.type.value
         return EventRow(
             id=event_id,
             source=self._db.word(source),
             state=_EVENT_WORDS[EventState(state)],
             record=key,
-            type=None if kind is None else TYPES[kind].value,
+            type=kind,
             received_at=received_at,
             size=size,
             note=note or "",
             deliveries=tuple(self._deliveries(event_id)),
         )
+
+    def _call(self, event_id: int, source: int, received_at: Instant) -> VerifiedRequest:
+        blob = self._db.conn.execute("SELECT call FROM events WHERE id = ?", (event_id,)).fetchone()[0]
+        return unpack_call(blob, self._db.word(source), received_at, dictionary=self._db.dictionary)
 
     def _deliveries(self, event_id: int) -> Iterable[DeliveryRow]:
         rows = self._db.conn.execute(

@@ -1,10 +1,9 @@
 """The receiver's side: calls go in, in one synced transaction for all that wait together."""
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
 
 from connector.domain.clock import SECOND, Instant
-from connector.domain.event import Event, EventType, NotUnderstood
+from connector.domain.event import Event, EventType
 from connector.domain.request import UnprovenRequest, UnverifiedRequest
 from connector.outbox.port import (
     EventState,
@@ -14,7 +13,7 @@ from connector.outbox.port import (
     Receipt,
     StoredUnproven,
 )
-from connector.outbox.sqlite.codec import Dictionary, learn, pack_call, unpack_call
+from connector.outbox.sqlite.codec import Dictionary, kind, learn, pack_call, unpack_call
 from connector.outbox.sqlite.database import Database
 
 TYPES = tuple(EventType)
@@ -23,7 +22,6 @@ TYPES = tuple(EventType)
 _MOST_DICTIONARIES = 1_000
 _NUMBERS = {one: number for number, one in enumerate(TYPES)}
 PROOF_BYTES = 16
-_MOST_ROWS = 64  # in one statement
 
 
 class SqliteInbox:
@@ -44,30 +42,32 @@ class SqliteInbox:
             known = self._remember(calls, first_id)
             numbered = zip(calls, packed, range(first_id, first_id + len(calls)), strict=True)
             kept = [one for one in numbered if one[2] not in known]
-            self._insert_events([(call, blob, number) for call, blob, number in kept if isinstance(call, NewCall)])
+            new = [(call.request.request, blob, number) for call, blob, number in kept if isinstance(call, NewCall)]
+            self._insert_events(new)
             for call, blob, number in kept:
                 if isinstance(call, NewUnproven):
                     self._insert_unproven(call, blob, number)
             # Never from one that nobody has proven: what is learnt stays.
-            kinds = {_kind(call): call for call in calls if isinstance(call, NewCall)}
-            learnt = {kind: self._learn(kind, call) for kind, call in kinds.items() if kind not in self._learnt}
+            kinds = {kind(call.request.request): call for call in calls if isinstance(call, NewCall)}
+            learnt = {one: self._learn(one, call) for one, call in kinds.items() if one not in self._learnt}
         self._learnt |= learnt  # not before they are on disk
         return [
             Receipt(known.get(number, number), number in known) for number in range(first_id, first_id + len(calls))
         ]
 
     def _pack(self, call: NewCall | NewUnproven) -> bytes:
-        learnt = self._learnt.get(_kind(call)) if isinstance(call, NewCall) else None
-        return pack_call(call.request.request, call.request.signed_at, learnt)
+        request = call.request.request
+        learnt = self._learnt.get(kind(request)) if isinstance(call, NewCall) else None
+        return pack_call(request, call.request.signed_at, learnt)
 
-    def _learn(self, kind: str, call: NewCall) -> Dictionary | None:
+    def _learn(self, kind_of_call: str, call: NewCall) -> Dictionary | None:
         """Return the dictionary for the calls of that kind that will come; the first call makes it."""
         conn = self._db.conn
-        row = conn.execute("SELECT id, data FROM dictionaries WHERE kind = ?", (kind,)).fetchone()
+        row = conn.execute("SELECT id, data FROM dictionaries WHERE kind = ?", (kind_of_call,)).fetchone()
         if row is None and conn.execute("SELECT count(*) FROM dictionaries").fetchone()[0] < _MOST_DICTIONARIES:
             row = conn.execute(
                 "INSERT INTO dictionaries (kind, data) VALUES (?, ?) RETURNING id, data",
-                (kind, learn(call.request.request)),
+                (kind_of_call, learn(call.request.request)),
             ).fetchone()
         return None if row is None else Dictionary(row[0], bytes(row[1]))
 
@@ -78,37 +78,23 @@ class SqliteInbox:
             for number, call in enumerate(calls, first_id)
             if call.request.proof is not None
         ]
-        if self._insert("INSERT OR IGNORE INTO proofs", rows) == len(rows):
+        done = self._db.conn.executemany("INSERT OR IGNORE INTO proofs VALUES (?, ?, ?)", rows)
+        if done.rowcount == len(rows) or not rows:
             return {}
         find = "SELECT event FROM proofs WHERE proof = ?"
         firsts = {number: int(self._db.conn.execute(find, (key,)).fetchone()[0]) for key, number, _ in rows}
         return {number: first for number, first in firsts.items() if first != number}
 
-    def _insert_events(self, calls: Sequence[tuple[NewCall, bytes, int]]) -> None:
-        db = self._db
-        keys = dict.fromkeys(db.record_key(call.event.record) for call, _, _ in calls if isinstance(call.event, Event))
-        self._insert("INSERT OR IGNORE INTO records (key)", [(key,) for key in keys])
-        self._insert(
-            "INSERT INTO events (id, source, received_at, size, call, type, rank, state, note, record)",
-            [_event_row(db, call.request.request, call.event, blob, number) for call, blob, number in calls],
-            last="(SELECT id FROM records WHERE key = ?)",
+    def _insert_events(self, calls: Sequence[tuple[UnverifiedRequest, bytes, int]]) -> None:
+        """Keep calls as new events; what they say, and of which record, is read when they are routed."""
+        self._db.conn.executemany(
+            "INSERT INTO events (id, source, received_at, size, call, state)"
+            f" VALUES (?, ?, ?, ?, ?, {int(EventState.NEW)})",
+            [
+                (number, self._db.name_id(request.source), request.received_at, len(request.body), blob)
+                for request, blob, number in calls
+            ],
         )
-
-    def _insert(self, into: str, rows: Sequence[tuple[object, ...]], last: str = "?") -> int:
-        """Insert rows, many by one statement; return how many went in.
-
-        Each statement gives the interpreter away and has to wait for it afterwards, beside a loop that hardly lets go
-        of it: one for each row cost more than all that SQLite does.
-        """
-        done = at = 0
-        while at < len(rows):
-            # Powers of two, so that there are few different statements, each prepared once.
-            count = min(_MOST_ROWS, 1 << (len(rows) - at).bit_length() - 1)
-            row = f"({'?, ' * (len(rows[0]) - 1)}{last})"
-            values = tuple(chain.from_iterable(rows[at : at + count]))
-            done += self._db.conn.execute(f"{into} VALUES {', '.join([row] * count)}", values).rowcount
-            at += count
-        return done
 
     def _insert_unproven(self, call: NewUnproven, blob: bytes, event_id: int) -> None:
         db, request = self._db, call.request
@@ -180,7 +166,7 @@ class SqliteInbox:
                 conn.execute("DELETE FROM proofs WHERE event = ?", (event_id,))
                 add_counts(self._db, {f"refused.{self._db.word(row[1])}.{verdict}": 1}, now)
             else:
-                self._insert_events([(verdict, row[0], event_id)])
+                self._insert_events([(verdict.request.request, row[0], event_id)])
 
 
 def proof_key(proof: bytes, signed_at: Instant | None) -> bytes:
@@ -191,16 +177,6 @@ def proof_key(proof: bytes, signed_at: Instant | None) -> bytes:
     """
     second = (signed_at or 0) // SECOND % (1 << 32)
     return second.to_bytes(4, "big") + proof[: PROOF_BYTES - 4]
-
-
-def _event_row(
-    db: Database, request: UnverifiedRequest, event: Event | NotUnderstood, blob: bytes, number: int
-) -> tuple[object, ...]:
-    """Return an event's columns as `_insert_events` names them; the last one is its record's key."""
-    begin = (number, db.name_id(request.source), request.received_at, len(request.body), blob)
-    if isinstance(event, NotUnderstood):
-        return (*begin, None, None, EventState.NOT_UNDERSTOOD.value, event.reason, None)
-    return (*begin, type_number(event), coarse_rank(event), EventState.NEW.value, None, db.record_key(event.record))
 
 
 def type_number(event: Event) -> int:
@@ -220,12 +196,3 @@ def add_counts(db: Database, counts: Mapping[str, int], now: Instant) -> None:
         " ON CONFLICT DO UPDATE SET value = value + excluded.value, at = excluded.at",
         [(name, by, now) for name, by in counts.items()],
     )
-
-
-def _kind(call: NewCall) -> str:
-    """Return what tells calls of different form apart: the source, and what the call is about."""
-    if isinstance(call.event, Event):
-        record = call.event.record
-        email = call.event.type if call.event.type.is_email else ""
-        return f"{call.request.request.source}/{record.kind}/{record.scope}/{email}"
-    return f"{call.request.request.source}/"

@@ -1,5 +1,6 @@
 """From events to deliveries: which mappings take an event, and what its coming does to the older ones of its lines."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -9,22 +10,12 @@ from connector.domain.event import Event, NotUnderstood
 from connector.outbox.port import EventState, Route, Routed, Router, StoredCall
 from connector.outbox.sqlite.among import among
 from connector.outbox.sqlite.database import Database
-from connector.outbox.sqlite.inbox import coarse_rank, type_number
+from connector.outbox.sqlite.inbox import add_counts, coarse_rank, type_number
 from connector.outbox.sqlite.lines import HELD, LEASED, OF_LINE, OPEN, PENDING, SUPERSEDED, Flag, Lines
 from connector.outbox.sqlite.stored import StoredCalls
 from connector.outbox.sqlite.tombstones import Tombstones
 
-
-@dataclass(frozen=True, slots=True)
-class _New:
-    """An event that is to be routed, and its record as it is stored."""
-
-    call: StoredCall
-    record: int | None
-    key: str | None
-
-
-_Decided: TypeAlias = tuple[_New, "tuple[Event, Sequence[Route]] | NotUnderstood"]
+_Decided: TypeAlias = tuple[StoredCall, "tuple[Event, Sequence[Route]] | NotUnderstood"]
 _Wanted: TypeAlias = tuple[int, int, Sequence[Route]]
 
 
@@ -58,9 +49,10 @@ class Routing:
         new = self._new(limit)
         if not new:
             return Routed()
-        decisions = [(one, router(one.call)) for one in new]
+        decisions = [(call, router(call)) for call in new]
         with self._db.write():
-            mine = self._mark(decisions)
+            mine = self._mine(decisions)
+            self._note(mine, now)
             wanted = self._understood(mine, now)
             group = self._group(wanted)
             for event_id, record, routes in wanted:
@@ -76,41 +68,67 @@ class Routing:
             self._db.truncate(patience=0)  # no byte of an erased person stays in the WAL
         return Routed(len(mine), *group.total)
 
-    def _new(self, limit: int) -> list[_New]:
+    def _new(self, limit: int) -> list[StoredCall]:
         with self._db.read() as conn:
             rows = conn.execute(
-                "SELECT e.id, e.source, e.received_at, e.call, e.record, r.key FROM events e"
-                " LEFT JOIN records r ON r.id = e.record WHERE e.state = 0 ORDER BY e.id LIMIT ?",
-                (limit,),
+                "SELECT id, source, received_at, call FROM events WHERE state = 0 ORDER BY id LIMIT ?", (limit,)
             ).fetchall()
-            return [_New(self._calls.read(*row[:4]), *row[4:]) for row in rows]
+            return [self._calls.read(*row) for row in rows]
 
-    def _mark(self, decisions: list[_Decided]) -> list[_Decided]:
-        """Write down that the events were looked at; return those that no other deliverer was faster with."""
+    def _mine(self, decisions: list[_Decided]) -> list[_Decided]:
+        """Return those that no other deliverer was faster with."""
+        marks, ids = among([call.event_id for call, _ in decisions])
+        rows = self._db.conn.execute(f"SELECT id FROM events WHERE id {marks} AND state = 0", ids)
+        fresh = {row[0] for row in rows}
+        return [(call, decision) for call, decision in decisions if call.event_id in fresh]
+
+    def _note(self, decisions: list[_Decided], now: Instant) -> None:
+        """Mark what says nothing (the last of it counts as a test); count what is odd, by source."""
         conn = self._db.conn
-        marks, ids = among([one.call.event_id for one, _ in decisions])
-        fresh = {row[0] for row in conn.execute(f"SELECT id FROM events WHERE id {marks} AND state = 0", ids)}
-        mine = [(one, decision) for one, decision in decisions if one.call.event_id in fresh]
-        states: list[tuple[int, str | None, int]] = []
-        for one, decision in mine:
+        odd: Counter[str] = Counter()
+        for call, decision in decisions:
+            event = decision if isinstance(decision, NotUnderstood) else decision[0]
+            odd.update(f"noted.{call.source}.{note.kind}" for note in event.notes)
             if isinstance(decision, NotUnderstood):
-                states.append((int(EventState.NOT_UNDERSTOOD), decision.reason, one.call.event_id))
-            else:
-                states.append((int(EventState.ROUTED if decision[1] else EventState.UNWANTED), None, one.call.event_id))
-        conn.executemany("UPDATE events SET state = ?, note = ? WHERE id = ?", states)
-        return mine
+                values = (int(EventState.NOT_UNDERSTOOD), decision.reason, call.event_id)
+                conn.execute("UPDATE events SET state = ?, note = ? WHERE id = ?", values)
+                conn.execute(
+                    "INSERT INTO notes VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value,"
+                    " at = excluded.at WHERE CAST(excluded.value AS INTEGER) > CAST(value AS INTEGER)",
+                    (f"last_test.{call.source}", str(call.request.request.received_at), now),
+                )
+        if odd:
+            add_counts(self._db, odd, now)
 
     def _understood(self, decisions: list[_Decided], now: Instant) -> list[_Wanted]:
-        """Return the events with their records and routes, without those of people who were erased."""
-        has_erased = self._tombstones.exist()
-        found: list[_Wanted] = []
-        for one, decision in decisions:
-            if isinstance(decision, NotUnderstood):
-                continue
-            event, routes = decision
-            if not (has_erased and self._tombstones.refuse(one.call.event_id, event, now)):
-                found.append((one.call.event_id, self._record(one, event), routes))
-        return found
+        """Write down what the events are; return their records and routes, without those of people who were erased."""
+        understood = [(call.event_id, *one) for call, one in decisions if not isinstance(one, NotUnderstood)]
+        if self._tombstones.exist():
+            understood = [one for one in understood if not self._tombstones.refuse(one[0], one[1], now)]
+        keys = [self._db.record_key(event.record) for _, event, _ in understood]
+        records = self._records(keys)
+        self._db.conn.executemany(
+            "UPDATE events SET state = ?, note = NULL, record = ?, type = ?, rank = ? WHERE id = ?",
+            [
+                (
+                    int(EventState.ROUTED if routes else EventState.UNWANTED),
+                    records[key],
+                    type_number(event),
+                    coarse_rank(event),
+                    event_id,
+                )
+                for (event_id, event, routes), key in zip(understood, keys, strict=True)
+            ],
+        )
+        return [(event_id, records[key], routes) for (event_id, _, routes), key in zip(understood, keys, strict=True)]
+
+    def _records(self, keys: list[str]) -> dict[str, int]:
+        """Return the numbers of records, making those that are new."""
+        if not keys:
+            return {}
+        marks, values = among(dict.fromkeys(keys))
+        found: dict[str, int] = dict(self._db.conn.execute(f"SELECT key, id FROM records WHERE key {marks}", values))
+        return found | {key: self._db.record_id(key) for key in values if key not in found}
 
     def _group(self, wanted: list[_Wanted]) -> _Group:
         """Look up what their coming may touch."""
@@ -128,18 +146,6 @@ class Routing:
             {(record, mapping): tuple(rest) for record, mapping, *rest in lines},
             has_holds=conn.execute("SELECT 1 FROM holds LIMIT 1").fetchone() is not None,
         )
-
-    def _record(self, one: _New, event: Event) -> int:
-        """Return the event's record; one that an older version did not understand when it came has none yet."""
-        key = self._db.record_key(event.record)
-        if one.record is not None and one.key == key:
-            return one.record
-        record = self._db.record_id(key)
-        self._db.conn.execute(
-            "UPDATE events SET record = ?, type = ?, rank = ? WHERE id = ? AND record IS NULL",
-            (record, type_number(event), coarse_rank(event), one.call.event_id),
-        )
-        return record
 
     def _deliver(self, group: _Group, event_id: int, record: int, route: Route, now: Instant) -> None:
         """Make the delivery of one route."""

@@ -152,16 +152,19 @@ class Search:
                 call = StoredCall(
                     event_id, unpack_call(blob, self._db.word(source), received_at, dictionary=self._db.dictionary)
                 )
-                event = self._decode(call)
-                key = None if isinstance(event, NotUnderstood) else self._db.record_key(event.record)
-                yield Kept(call, key, is_unproven=True)
+                yield Kept(call, self._key(call), is_unproven=True)
         columns = "u.id, u.source, u.received_at, u.call, r.key"
         for rows in self._chunks("events u LEFT JOIN records r ON r.id = u.record", columns, after, last):
             for event_id, source, received_at, blob, key in rows:
                 call = StoredCall(
                     event_id, unpack_call(blob, self._db.word(source), received_at, dictionary=self._db.dictionary)
                 )
-                yield Kept(call, key, is_unproven=False)
+                yield Kept(call, key or self._key(call), is_unproven=False)
+
+    def _key(self, call: StoredCall) -> str | None:
+        """Read a call that nobody has read yet; return its record's key."""
+        event = self._decode(call)
+        return None if isinstance(event, NotUnderstood) else self._db.record_key(event.record)
 
     def _chunks(
         self, table: str, columns: str, after: int, last: int

@@ -60,9 +60,7 @@ class Said:
         return UnverifiedRequest("shop", "POST", "/shop", (("Date", "x"),), self.body, now, "127.0.0.1", True)
 
     def call(self, now: Instant, proof: bytes | None, until: Instant) -> NewCall:
-        return NewCall(
-            VerifiedRequest(self.request(now), proof, None if proof is None else signed_at(proof)), self.event, until
-        )
+        return NewCall(VerifiedRequest(self.request(now), proof, None if proof is None else signed_at(proof)), until)
 
     def unproven(self, now: Instant, proof: bytes, until: Instant) -> NewUnproven:
         return NewUnproven(UnprovenRequest(self.request(now), proof, signed_at(proof), "key"), until)

@@ -67,14 +67,7 @@ class Model:
     # ── events come in ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def store(self, number: int, said: Said, now: Instant) -> None:
-        understood = said.wanted is not None
-        self.events[number] = Stored(
-            number,
-            said,
-            str(said.record) if understood else None,
-            now,
-            EventState.NEW if understood else EventState.NOT_UNDERSTOOD,
-        )
+        self.events[number] = Stored(number, said, None, now, EventState.NEW)
 
     def new(self, limit: int) -> list[Stored]:
         return sorted((one for one in self.events.values() if one.state is EventState.NEW), key=lambda one: one.id)[

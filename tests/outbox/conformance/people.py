@@ -196,7 +196,7 @@ class People:
         orders = self._orders(record) if crm else {}
         busy = {mapping for mappings in orders.values() for mapping in mappings}
         kept: dict[int, set[Key]] = {}
-        for event in [event for event in model.events.values() if event.record == record]:
+        for event in [event for event in model.events.values() if (event.record or _read(event)) == record]:
             mine = [one for one in model.deliveries.values() if one.event == event.id and one.mapping not in busy]
             stay = [one for one in mine if one.is_delete and one.state in (D.PENDING, D.HELD, D.DEAD)]
             model.forget_event(event.id)
@@ -271,3 +271,8 @@ class People:
             and other.said is not None and other.said.type in (EventType.CREATE, EventType.UPDATE)
         ]  # fmt: skip
         return max(((one.said.rank, one.id) for one in found if one.said), default=(0, None))[1]
+
+
+def _read(event: Stored) -> str | None:
+    """Of which record a call is that nobody has read yet."""
+    return None if event.said is None or event.said.wanted is None else str(event.said.record)
