@@ -216,13 +216,10 @@ class Watch:
             self.doubt(event)
         if settlement.wrote and self.erased_late.get((settlement.object, call.record)) == event:
             del self.erased_late[settlement.object, call.record]
-        made = settlement.link.crm_id if settlement.link is not None and fate is Settled.DONE else None
-        if (
-            kind == "created"
-            and made is not None
-            and (found := self.world.store.get(settlement.object, made)) is not None
-        ):
-            found.late = False  # made after its lease, and before anybody else had it: its answer counted
+        named = settlement.link.crm_id if settlement.link is not None and fate is Settled.DONE else None
+        found = None if named is None else self.world.store.get(settlement.object, named)
+        if found is not None and found.maker == call.record:
+            found.late = False  # made after its lease, but an answer that counted named it: it is known from now on
         if fate is Settled.DONE and settlement.state is DeliveryState.DELIVERED:
             self.certain[key] = (settlement.version, wanted(settlement.object, call))
         else:
