@@ -174,6 +174,10 @@ class Model:
             found = row.fields.get(name, "")
             if found == value:
                 continue
+            if name in row.unheard:
+                # Its deliverer was stopped between the gate and the request, and died before it heard the answer (S21).
+                self.world.kernel.counts["an update that came too late, and nobody knows"] += 1
+                continue
             if row.writers.get(name) == "person" and (row.ours.get(name) or "") == value:
                 continue  # a colleague's edit, later than ours, and nothing changed at Copernica since
             if name == "phone" and event <= self.world.last_event_before.get(1, 10**9):
@@ -200,7 +204,8 @@ class Model:
         ]
         for name in ("firstname", "pid"):
             alive = [w[name] for one in others if (w := wanted("contacts", one)) is not None]
-            if row.fields.get(name) not in alive and row.writers.get(name) != "person" and not self._is_excused(others):
+            is_ours = row.writers.get(name) != "person" and name not in row.unheard
+            if row.fields.get(name) not in alive and is_ours and not self._is_excused(others):
                 raise DivergenceError(
                     f"{place}: shared contact {row.id} has {name} = {row.fields.get(name)!r}, not of {alive}"
                 )

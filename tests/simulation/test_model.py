@@ -1,7 +1,10 @@
 """What the simulation may excuse, and no more: a process stopped at the gate that dies before it hears the answer (S21)."""
 
+import pytest
+
 from tests.simulation.calls import Call
 from tests.simulation.deliverer import Deliverer
+from tests.simulation.kernel import DivergenceError
 from tests.simulation.model import Model
 from tests.simulation.world import World
 
@@ -64,3 +67,41 @@ def test_a_record_that_was_made_too_late_is_known_once_an_answer_has_named_it():
     stage.run(_LONG)
     assert [deal.late for deal in stage.deals()] == [False]
     Model(stage.world).check()
+
+
+def stopped_at_gate_while_another_is_faster(stage):
+    """B is about to leave when its deliverer is stopped; the other one brings C; then B leaves."""
+    stage.first.start()
+    stage.call(1, code="d1", title="A")
+    stage.run(1_000)
+    stage.stop_at_gate("update")
+    stage.call(2, code="d1", title="B")
+    stage.run(200_000)
+    stage.second.start()
+    stage.call(3, code="d1", title="C")
+    stage.run(200_000)
+    assert [deal.fields["title"] for deal in stage.deals()] == ["C"]
+
+
+def test_an_update_that_left_too_late_is_mended_once_its_answer_was_heard():
+    """Whoever wakes sends B after C: it hears the answer, and C goes again."""
+    stage = Stage()
+    stopped_at_gate_while_another_is_faster(stage)
+    stage.run(_LONG)
+    assert [deal.fields["title"] for deal in stage.deals()] == ["C"]
+    assert stage.world.kernel.faults["request left after its lease"] == 1
+    Model(stage.world).check()
+
+
+def test_an_update_that_left_too_late_stays_if_its_deliverer_dies_before_it_heard_the_answer():
+    """Nobody knows of it, as the page of promises says. A later change mends it, or a replay."""
+    stage = Stage()
+    stopped_at_gate_while_another_is_faster(stage)
+    stage.kill_at_wake(stage.first)
+    stage.run(_LONG)
+    assert [deal.fields["title"] for deal in stage.deals()] == ["B"]
+    Model(stage.world).check()
+    (deal,) = stage.deals()
+    stage.world.store.put(deal, {"title": "B"}, stage.world.kernel.clock.true, "us")
+    with pytest.raises(DivergenceError, match="should have 'C'"):
+        Model(stage.world).check()
