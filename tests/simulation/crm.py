@@ -225,15 +225,18 @@ class Bring:
         return (yield from self._associate(reply.crm_id, OutcomeKind.CREATED))
 
     def _find(self) -> Generator[Request, Reply, Outcome | str | None]:
-        for key in (*self.write.created_maybe_match, *self.write.match):
+        hits: set[str] = set()
+        doubtful = self.write.created_maybe_match
+        for place, key in enumerate((*doubtful, *self.write.match)):
             reply = yield from self._ask("find", key=key)
             if reply.answer is not Answer.OK:
                 return self._failed(reply)
-            if len(reply.hits) > 1:
-                return self._end(OutcomeKind.MANY, "more than one record matches", candidates=reply.hits)
-            if reply.hits:
-                return reply.hits[0]
-        return None
+            hits |= set(reply.hits)
+            if reply.hits and place >= len(doubtful):
+                break
+        if len(hits) > 1:
+            return self._end(OutcomeKind.MANY, "more than one record matches", candidates=tuple(sorted(hits)))
+        return hits.pop() if hits else None
 
     def _remove(self) -> Flow:
         crm_id = self.write.crm_id

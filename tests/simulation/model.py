@@ -152,14 +152,6 @@ class Model:
         if shares:
             self._shared(place, call, by_person=by_person)
             return
-        if len(own) > 1 and {row.maker for row in own} == {"person", call.record}:
-            # Two creates in doubt under two addresses, one of which a colleague's record has: it is found first.
-            self.world.kernel.counts["a colleague's record was adopted beside our own"] += 1
-            return
-        if len(own) > 1 and sum(not row.came_late for row in own) <= 1:
-            # One in doubt and one that was made too late, under two addresses: the second was found first (S21).
-            self.world.kernel.counts["a record that was made too late was adopted beside our own"] += 1
-            return
         if len(own) > 1:
             raise DivergenceError(f"{place}: {len(own)} {obj} in the CRM: {[row.id for row in own]}")
         if not own:
