@@ -29,8 +29,9 @@ class Write:
     value of None empties the field. When both `changed` is empty and there is no association to make, a linked UPSERT
     is already done. `created_maybe_at` says that a create may have left at that moment whose answer is missing: look
     no sooner than the object's `visible_after`, and create only if that finds nothing (S22). `created_maybe_match` are
-    the keys that create was made with, if they were other ones: they are looked for first. A removal of a linked record
-    that is not there any more unlinks it and is tried again when there are such keys: it may have been made anew.
+    the keys that create was made with, if they were other ones: all of them are looked for as well, and more than one
+    record in all is one too many (S12). A removal of a linked record that is not there any more unlinks it and is tried
+    again when there are such keys: it may have been made anew.
     """
 
     id: str

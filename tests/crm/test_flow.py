@@ -271,12 +271,13 @@ def test_after_an_ambiguous_create_nobody_looks_too_soon(tmp_path: Path) -> None
     assert (outcome.kind, outcome.requests, outcome.retry_at) == (OutcomeKind.RETRY, 0, clock.time + 1)
 
 
-def test_after_an_ambiguous_create_the_old_key_is_looked_for_first(
+def test_after_an_ambiguous_create_the_old_key_is_looked_for_as_well(
     tmp_path: Path, crm_answers: responses.RequestsMock
 ) -> None:
     """The record may have been made under the address that the person had then."""
     clock = FixedClock()
     crm_answers.get(f"{CONTACTS}?email=old%40example.com&limit=10", json=found("5"))
+    crm_answers.get(f"{CONTACTS}?email=new%40example.com&limit=10", json=found())
     crm_answers.patch(f"{CONTACTS}/5", json={"id": "5"})
     write = upsert(
         match=email("new@example.com"),
@@ -285,6 +286,25 @@ def test_after_an_ambiguous_create_the_old_key_is_looked_for_first(
         created_maybe_match=email("old@example.com"),
     )
     assert send(make("sample", state=tmp_path, clock=clock), write).crm_id == "5"
+
+
+@pytest.mark.parametrize("verb", [Verb.UPSERT, Verb.UPDATE, Verb.ERASE])
+def test_what_is_found_by_the_old_key_and_another_by_the_new_one_is_one_too_many(
+    tmp_path: Path, crm_answers: responses.RequestsMock, verb: Verb
+) -> None:
+    """A colleague may have made a contact with the old address meanwhile: it is neither written nor removed (S12)."""
+    clock = FixedClock()
+    crm_answers.get(f"{CONTACTS}?email=old%40example.com&limit=10", json=found("9"))
+    crm_answers.get(f"{CONTACTS}?email=new%40example.com&limit=10", json=found("5"))
+    write = upsert(
+        verb=verb,
+        match=email("new@example.com"),
+        full=PERSON,
+        created_maybe_at=clock.time - 5000,
+        created_maybe_match=email("old@example.com"),
+    )
+    outcome = send(make("sample", state=tmp_path, clock=clock), write)
+    assert (outcome.kind, outcome.candidates, outcome.wrote) == (OutcomeKind.MANY, ("9", "5"), False)
 
 
 def test_a_create_without_an_id_in_its_answer_is_looked_for_later(

@@ -63,7 +63,11 @@ class Reply:
 
 @dataclass(slots=True)
 class Row:
-    """A CRM record. `writers` says for each field who wrote it last; `index` is what a search sees, from when on."""
+    """A CRM record. `writers` says for each field who wrote it last; `index` is what a search sees, from when on.
+
+    `unheard` are the fields that a request wrote last which left after its lease, and that lease, until its answer was
+    heard: if its process dies first, nobody knows of it (S21).
+    """
 
     id: str
     fields: dict[str, Any]
@@ -73,6 +77,7 @@ class Row:
     ours: dict[str, Any] = field(default_factory=dict)  # what we wrote last into each field
     index: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     links: set[str] = field(default_factory=set)
+    unheard: dict[str, int] = field(default_factory=dict)
     deleted_at: int | None = None
     deleted_by: str = ""
     came_late: bool = False  # made by a request that left after its lease
@@ -119,6 +124,7 @@ class Store:
             else:
                 row.fields[name] = value
             row.writers[name] = who
+            row.unheard.pop(name, None)
             if who == "us":
                 row.ours[name] = value
         row.index.append((now + self.lag, dict(row.fields)))
@@ -219,15 +225,18 @@ class Bring:
         return (yield from self._associate(reply.crm_id, OutcomeKind.CREATED))
 
     def _find(self) -> Generator[Request, Reply, Outcome | str | None]:
-        for key in (*self.write.created_maybe_match, *self.write.match):
+        hits: set[str] = set()
+        doubtful = self.write.created_maybe_match
+        for place, key in enumerate((*doubtful, *self.write.match)):
             reply = yield from self._ask("find", key=key)
             if reply.answer is not Answer.OK:
                 return self._failed(reply)
-            if len(reply.hits) > 1:
-                return self._end(OutcomeKind.MANY, "more than one record matches", candidates=reply.hits)
-            if reply.hits:
-                return reply.hits[0]
-        return None
+            hits |= set(reply.hits)
+            if reply.hits and place >= len(doubtful):
+                break
+        if len(hits) > 1:
+            return self._end(OutcomeKind.MANY, "more than one record matches", candidates=tuple(sorted(hits)))
+        return hits.pop() if hits else None
 
     def _remove(self) -> Flow:
         crm_id = self.write.crm_id

@@ -233,3 +233,54 @@ def test_s16_nobody_removes_what_another_record_may_have_been_linked_to_without_
     world.engine.pool.hold_back = False
     world.wait(60_000)
     assert [contact["email"] for contact in world.contacts()] == ["c@x.nl"]
+
+
+def sharing_until_8_is_deleted(world):
+    """7 and 8 share a contact, and 8 wrote it last; it is deleted, so 7 is to go whole."""
+    world.call("create", 7, email="a@x.nl", name="A", city="Ede")
+    world.wait(60_000)
+    world.call("create", 8, email="a@x.nl", name="B", city="Goes")
+    world.settle()
+    assert [contact["firstname"] for contact in world.contacts()] == ["B"]
+    world.call("delete", 8, at=1)
+
+
+def test_s16_a_state_that_comes_while_the_one_before_it_waits_to_go_whole_goes_whole():
+    """7 waits until a search surely shows what 8 wrote, and its profile is saved again meanwhile, with nothing changed."""
+    world = World(crm=SmallCrm(lag=30_000))
+    sharing_until_8_is_deleted(world)
+    world.settle()
+    world.call("update", 7, at=2, email="a@x.nl", name="A", city="Ede")
+    world.wait(60_000)
+    assert world.contacts() == [{"email": "a@x.nl", "firstname": "A", "city": "Ede"}]
+
+
+def test_s16_a_state_that_comes_while_the_one_before_it_fails_to_go_whole_goes_whole():
+    """7 was under way when its profile was saved again, and the CRM had no time for it."""
+    world = World()
+    sharing_until_8_is_deleted(world)
+    world.crm.faults = [answer(OutcomeKind.THROTTLED, reason="429")]
+    world.engine.pool.hold_back = True
+    world.engine.turn()
+    world.engine.turn()
+    assert len(world.engine.pool.jobs) == 1
+    world.call("update", 7, at=2, email="a@x.nl", name="A", city="Ede")
+    world.engine.turn()
+    world.engine.pool.hold_back = False
+    world.wait(60_000)
+    assert world.contacts() == [{"email": "a@x.nl", "firstname": "A", "city": "Ede"}]
+
+
+def test_s5_a_delete_does_not_go_out_because_the_state_before_it_was_to_go_whole():
+    """The create was dead (two contacts have the address), and is replayed; the profile is deleted before it leaves."""
+    world = World()
+    world.crm.table("contacts").update({"8": {"email": "a@x.nl"}, "9": {"email": "a@x.nl"}})
+    world.call("create", email="a@x.nl", name="A")
+    world.settle()
+    assert world.states() == ["dead"]
+    del world.crm.table("contacts")["9"]
+    world.desk.replay(Filter(record="profile/1/7"), world.clock.now(), exact=False, again=False, dry_run=False)
+    world.call("delete", at=1)
+    world.wait(60_000)
+    assert world.contacts() == [{"email": "a@x.nl"}]
+    assert world.states() == ["superseded", "skipped"]

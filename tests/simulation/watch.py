@@ -216,17 +216,21 @@ class Watch:
             self.doubt(event)
         if settlement.wrote and self.erased_late.get((settlement.object, call.record)) == event:
             del self.erased_late[settlement.object, call.record]
-        made = settlement.link.crm_id if settlement.link is not None and fate is Settled.DONE else None
-        if (
-            kind == "created"
-            and made is not None
-            and (found := self.world.store.get(settlement.object, made)) is not None
-        ):
-            found.late = False  # made after its lease, and before anybody else had it: its answer counted
+        if settlement.wrote:
+            self._heard(settlement)
+        named = settlement.link.crm_id if settlement.link is not None and fate is Settled.DONE else None
+        found = None if named is None else self.world.store.get(settlement.object, named)
+        if found is not None and found.maker == call.record:
+            found.late = False  # made after its lease, but an answer that counted named it: it is known from now on
         if fate is Settled.DONE and settlement.state is DeliveryState.DELIVERED:
             self.certain[key] = (settlement.version, wanted(settlement.object, call))
         else:
             self.certain.pop(key, None)
+
+    def _heard(self, settlement: Settlement) -> None:
+        """What it wrote is known of, late or not: from now on it has to be mended."""
+        for row in self.world.store.rows[settlement.object].values():
+            row.unheard = {name: lease for name, lease in row.unheard.items() if lease != settlement.lease}
 
     def after_settle(self, settlements: Sequence[Settlement]) -> None:
         if any(one.outcome is not None and one.outcome not in _NOT_FINE for one in settlements):

@@ -406,6 +406,8 @@ class World:
         assert row is not None
         if request.kind == "update":
             store.put(row, request.fields, now, "us")
+            if late:
+                row.unheard |= dict.fromkeys(request.fields, request.leased.lease)
             row.late = row.late and (late or call.record != row.maker)
         elif request.kind == "associate":
             row.links.add(request.fields["to"])

@@ -108,7 +108,7 @@ class Flow:
             return self._end(OutcomeKind.UNMATCHABLE, f"the preset cannot look for {object_.name} by {names}")
         if (waiting := self._too_soon()) is not None:
             return waiting
-        found = self._find([*write.created_maybe_match, *searchable])
+        found = self._find(searchable, write.created_maybe_match)
         if isinstance(found, Outcome):
             return found
         if found is not None:
@@ -127,28 +127,44 @@ class Flow:
         reason = "a create left whose answer is missing: it is looked for when a search surely shows it"
         return self._end(OutcomeKind.RETRY, reason, retry_at=at)
 
-    def _find(self, keys: Sequence[MatchKey]) -> Outcome | str | None:
-        """Look by each key in turn. Return the ID, None, or the outcome that ends this attempt."""
-        for key in keys:
-            step = self._object.finder(key)
-            if step is None:
-                continue
-            model = step.model
-            assert isinstance(model, Find)
-            reply = self._perform(step, {"key.name": key.name, "key.value": key.value, "limit": model.limit})
-            if reply.kind is Kind.NOT_FOUND:
-                continue
-            if not reply.is_success:
-                return self._failed(reply)
-            hits = hits_of(reply, model, key)
-            if hits is None:
-                reason = f"{step.what}: the answer is not as the preset says (no list at {model.items or 'its top'!r})"
-                return self._end(OutcomeKind.RETRY, reason, status=reply.status)
-            if len(hits) > 1:
-                return self._choose(hits, model, key)
-            if hits:
-                return hits[0].id
-        return None
+    def _find(self, keys: Sequence[MatchKey], doubtful: Sequence[MatchKey] = ()) -> Outcome | str | None:
+        """Look by each key until one finds something. Return the ID, None, or the outcome that ends this attempt.
+
+        It is looked by each of the doubtful ones as well: what that finds may be our own, or a colleague's who has the
+        address by now. Nobody can tell if there is more than one (S12).
+        """
+        found: dict[str, None] = {}
+        for place, key in enumerate([*doubtful, *keys]):
+            one = self._find_by(key)
+            if isinstance(one, Outcome):
+                return one
+            if one is not None:
+                found[one] = None
+                if place >= len(doubtful):
+                    break
+        if len(found) > 1:
+            reason = f"more than one {self._object.name} has what this record is, or was, recognised by"
+            return self._end(OutcomeKind.MANY, f"{reason}: merge them in the CRM, then replay", candidates=tuple(found))
+        return next(iter(found), None)
+
+    def _find_by(self, key: MatchKey) -> Outcome | str | None:
+        step = self._object.finder(key)
+        if step is None:
+            return None
+        model = step.model
+        assert isinstance(model, Find)
+        reply = self._perform(step, {"key.name": key.name, "key.value": key.value, "limit": model.limit})
+        if reply.kind is Kind.NOT_FOUND:
+            return None
+        if not reply.is_success:
+            return self._failed(reply)
+        hits = hits_of(reply, model, key)
+        if hits is None:
+            reason = f"{step.what}: the answer is not as the preset says (no list at {model.items or 'its top'!r})"
+            return self._end(OutcomeKind.RETRY, reason, status=reply.status)
+        if len(hits) > 1:
+            return self._choose(hits, model, key)
+        return hits[0].id if hits else None
 
     def _choose(self, hits: Sequence[Hit], model: Find, key: MatchKey) -> Outcome | str:
         candidates = tuple(hit.id for hit in hits[:_CANDIDATES])
@@ -293,7 +309,7 @@ class Flow:
                 return self._end(OutcomeKind.UNMATCHABLE, reason)
             if (waiting := self._too_soon()) is not None:
                 return waiting
-            found = self._find([*write.created_maybe_match, *write.match])
+            found = self._find(write.match, write.created_maybe_match)
             if isinstance(found, Outcome):
                 return found
             if found is None:

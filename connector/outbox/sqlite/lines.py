@@ -37,17 +37,28 @@ class Lines:
     def supersede(self, record: int, mapping: int, states: Sequence[int], by: int, now: Instant) -> int:
         """Settle the older deliveries of a state line that are in these states; return how many.
 
-        `by` is the event whose state takes their place.
+        `by` is the event whose state takes their place; if one of them was to go whole, it does so in its place.
         """
         marks = ",".join("?" * len(states))
         done = self._db.conn.execute(
             f"UPDATE deliveries SET state = {SUPERSEDED}, changed_at = ?, due_at = NULL, reason = ?"
             f" WHERE {OF_LINE} AND state IN ({marks}) AND event <> ?"
             f" AND flags & {Flag.EACH | Flag.EXACT} = 0"
-            f" AND (rank, event) < (SELECT rank, event FROM deliveries WHERE event = ? AND mapping = ?)",
+            f" AND (rank, event) < (SELECT rank, event FROM deliveries WHERE event = ? AND mapping = ?)"
+            " RETURNING flags",
             (now, f"by the newer event {by}", record, mapping, *states, by, by, mapping),
+        ).fetchall()
+        if any(flags & Flag.FORCED for (flags,) in done):
+            self.force(by, mapping)
+        return len(done)
+
+    def force(self, event: int, mapping: int) -> None:
+        """Make a state that waits go whole. A delete has no values: it goes as it is, or not at all (S5)."""
+        self._db.conn.execute(
+            f"UPDATE deliveries SET flags = flags | {Flag.FORCED} WHERE event = ? AND mapping = ?"
+            f" AND state IN ({PENDING}, {HELD}) AND flags & {Flag.DELETE} = 0",
+            (event, mapping),
         )
-        return done.rowcount
 
     def is_open(self, record: int, mapping: int, but: int) -> bool:
         """Whether the line has other deliveries that wait, are leased, or stopped."""

@@ -114,6 +114,8 @@ class Settling:
             newer = self._newer(record, mapping, rank, event)
             if newer is not None:
                 state, due_at, result = SUPERSEDED, None, Settled.SUPERSEDED
+                if flags & Flag.FORCED:
+                    self._lines.force(newer, mapping)
                 reason = f"by the newer event {newer}" + (f"; before: {reason}" if reason else "")
         keeps = state == PENDING
         self._db.conn.execute(
@@ -146,10 +148,7 @@ class Settling:
         newer = None if flags & (Flag.EACH | Flag.EXACT) else self._newer(record, mapping, rank, event)
         if newer is None:
             return False
-        self._db.conn.execute(
-            "UPDATE deliveries SET flags = flags | ? WHERE event = ? AND mapping = ?",
-            (int(Flag.FORCED), newer, mapping),
-        )
+        self._lines.force(newer, mapping)
         return True
 
     def _go_again(self, delivery: int, now: Instant) -> None:
@@ -191,7 +190,7 @@ class Settling:
             (until, *gone),
         ).fetchall()
         for delivery, record, mapping, event, rank, flags, lease in rows:
-            if flags & Flag.AGAIN:
+            if flags & (Flag.AGAIN | Flag.FORCED):
                 self._force_newer(record, mapping, rank, event, flags)
             if lease >> OWNER_SHIFT in gone:
                 conn.execute("UPDATE links SET doubt_at = min(doubt_at, ?) WHERE record = ?", (now, record))

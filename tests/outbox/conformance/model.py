@@ -144,9 +144,15 @@ class Model:
 
     def supersede(self, line: Line, by: Delivery, now: Instant, *states: D) -> int:
         older = [one for one in self.of_line(line, *states) if one.place < by.place and not one.each and not one.exact]
+        if any(one.forced for one in older) and by.state in (D.PENDING, D.HELD):
+            self.force(by)
         for one in older:
             one.state, one.due, one.changed = D.SUPERSEDED, None, now
         return len(older)
+
+    def force(self, one: Delivery) -> None:
+        """It goes whole, in the place of one that was to; a delete has nothing to compare."""
+        one.forced |= not one.is_delete
 
     def unblock(self, line: Line, now: Instant) -> None:
         """The line's next one is due when nothing else of it is."""
@@ -253,6 +259,8 @@ class Model:
         if said.state is D.PENDING and not one.each and not one.exact and newer:
             one.state, one.due, result = D.SUPERSEDED, None, Settled.SUPERSEDED
             one.reason = "by the newer event"
+            if one.forced:
+                self.force(newer[-1])
         one.lease, one.again = None, False
         if one.state is not D.PENDING:
             one.forced = one.exact = False
@@ -273,7 +281,7 @@ class Model:
     def _again(self, one: Delivery, newer: list[Delivery], now: Instant) -> None:
         """A doubt arose while it was leased: the newest state goes, forced."""
         if newer and not one.each and not one.exact:
-            newer[-1].forced = True
+            self.force(newer[-1])
         else:
             one.state, one.due, one.forced = D.PENDING, now, True
 
@@ -290,8 +298,8 @@ class Model:
                         link.doubt_at = min(link.doubt_at, now)
             newer = [o for o in self.of_line(one.line, D.PENDING, D.HELD) if o.place > one.place]
             gives_way = bool(newer) and not one.each and not one.exact
-            if gives_way and one.again:
-                newer[-1].forced = True
+            if gives_way and (one.again or one.forced):
+                self.force(newer[-1])
             one.state, one.due = (D.SUPERSEDED, None) if gives_way else (D.PENDING, now)
             one.lease, one.again, one.changed = None, False, now
             one.reason = "by the newer event" if gives_way else "a deliverer stopped"
