@@ -74,6 +74,7 @@ class Engine:
     _noted: set[tuple[str, NoteKind]] = field(init=False, default_factory=set)
     _routed_at: Millis = field(init=False, default=0)
     _has_plenty: bool = field(init=False, default=False)
+    _is_unsynced: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         self._guard = Guard(self.queue, self.log)
@@ -115,6 +116,9 @@ class Engine:
         worked |= self._claim(now)
         if was_ahead and not 0 <= self.clock.elapsed() - self._routed_at < _ROUTE_EVERY:
             worked |= self._route_new(now)
+        if self._is_unsynced:  # nothing was leased after all
+            self.queue.sync()
+            self._is_unsynced = False
         self._keep_house(now)
         return worked
 
@@ -131,7 +135,7 @@ class Engine:
     @property
     def rest(self) -> Millis | None:
         """How long the loop may rest at most: answers wait to be settled, or routing for its turn; None: for long."""
-        if self._unsettled:
+        if self._unsettled or (self.pool.is_quick and self._rooms.in_flight.total()):
             return max(1, self._gathering_since + _GATHER - self.clock.elapsed())
         return max(1, self._routed_at + _ROUTE_EVERY - self.clock.elapsed()) if self._is_ahead else None
 
@@ -147,6 +151,7 @@ class Engine:
 
     def finish(self) -> None:
         """Settle what has come back, and nothing more."""
+        self._has_plenty = False
         self._settle_finished()
 
     def close(self) -> None:
@@ -252,6 +257,7 @@ class Engine:
         )  # read last: who is stopped here must not count as certain too early
         takes = [self._take(attempt, send_by + longest + _LEASE_MARGIN, in_doubt_until) for attempt in attempts]
         granted, settled = self.queue.take(takes, settlements, now)
+        self._is_unsynced &= not (takes or settlements)
         for decision, fate in zip(plain, settled, strict=True):
             if fate is Settled.DONE and isinstance(decision, Settle):
                 event = decision.due.call.event_id
@@ -287,6 +293,8 @@ class Engine:
         return jobs[:room]
 
     def _submit(self, job: Job) -> None:
+        if not self._unsettled:
+            self._gathering_since = self.clock.elapsed()
         self._rooms.began(job)
         self.pool.submit(job)
 
@@ -336,11 +344,17 @@ class Engine:
             self._unsettled.append(result)
 
     def _gather(self) -> bool:
-        """Tell whether to wait for more answers before the next turn: while all threads have work, and not for long."""
+        """Tell whether to wait for more answers before the next turn: while all threads have work, and not for long.
+
+        A CRM that answers at once is waited for until all is answered: threads that take turns with us at the
+        interpreter, on two processors, cost more than what they do.
+        """
         self._fetch()
+        flying = self._rooms.in_flight.total()
+        enough = flying == 0 if self.pool.is_quick else flying <= self.concurrency or not self._unsettled
         return (
-            0 < len(self._unsettled) < _GATHER_MOST
-            and self._rooms.in_flight.total() > self.concurrency
+            not enough
+            and len(self._unsettled) < _GATHER_MOST
             and self.clock.elapsed() < self._gathering_since + _GATHER
         )
 
@@ -354,8 +368,10 @@ class Engine:
             healthy = self._health[result.job.destination].is_proven(now)
             for leased, outcome in zip(result.job.leased, result.outcomes, strict=True):
                 ended.append((leased.attempt.due, self._conclude(result, leased, outcome, now, healthy=healthy)))
+        # Where more waits, the leases that follow in this turn sync the answers as well.
         # When our own store has trouble, the answers are kept and settled later: nothing is sent again for that.
-        fates = self.queue.settle([settlement for _, settlement in ended], now)
+        fates = self.queue.settle([settlement for _, settlement in ended], now, sync=not self._has_plenty)
+        self._is_unsynced |= self._has_plenty
         finished, self._unsettled = self._unsettled, []
         for result in finished:
             self._rooms.settled(result.job)

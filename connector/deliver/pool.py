@@ -9,6 +9,8 @@ from connector.domain.clock import Millis
 
 _FEW = 4
 _MORE = 2  # threads for each millisecond that jobs take: more could only be needed for more than 2,000 jobs a second
+_QUICK: float = 1.5  # milliseconds
+_KNOWN = 8  # jobs, before anything is said about what they take
 _LOOK_AGAIN = 0.02  # seconds: more threads begin when the first jobs turn out to take long
 
 
@@ -16,7 +18,8 @@ class ThreadPool:
     """See `connector.deliver.work.Pool`. At most `size` jobs at a time, and `most` of each destination.
 
     While jobs end at once, a few threads get through more of them than many: those would only pass the interpreter
-    round. Threads start when they are first needed.
+    round. For the same reason who waits is then woken when the last job has ended, not by each. Threads start when they
+    are first needed.
     """
 
     def __init__(self, size: int, perform: Callable[[Job], Finished], most: Mapping[str, int] | None = None) -> None:
@@ -26,6 +29,7 @@ class ThreadPool:
         self._jobs: deque[Job] = deque()
         self._at_work: Counter[str] = Counter()
         self._took: float = 0  # milliseconds, of the last jobs on average
+        self._ended = 0
         self._free = threading.Condition()
         self._idle = 0
         self._closed = False
@@ -52,10 +56,12 @@ class ThreadPool:
             with self._free:
                 self._at_work[job.destination] -= 1
                 self._took += (result.took - self._took) / 16
+                self._ended += 1
                 if self._idle and self._jobs:
                     self._free.notify()
             self._finished.append(result)
-            self._woken.set()
+            if not (self.is_quick and (self._jobs or self._at_work.total())):
+                self._woken.set()
 
     def _next(self) -> Job | None:
         """Wait for a job that may begin; None when there will be no more."""
@@ -88,6 +94,11 @@ class ThreadPool:
     def wake(self) -> None:
         """End a wait; from any thread, or a signal handler."""
         self._woken.set()
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether the last jobs took hardly any time."""
+        return self._took < _QUICK and self._ended >= _KNOWN
 
     @property
     def busy(self) -> int:

@@ -111,6 +111,11 @@ class Pool(Protocol):
         ...
 
     @property
+    def is_quick(self) -> bool:
+        """Whether jobs end so soon that the engine had better let them, and go on afterwards."""
+        ...
+
+    @property
     def busy(self) -> int:
         """How many jobs are under way, or ended and not yet fetched."""
         ...

@@ -67,7 +67,9 @@ class Hasher:
 
     def value(self, value: JsonValue) -> bytes:
         """Return the hash of a mapped value; never EMPTY."""
-        text = str(value) if type(value) is int else _as_text(value)
+        kind = type(value)
+        # Nothing else begins with a quotation mark: one more would only cost time, with each field of each change.
+        text = f'"{value}' if kind is str else str(value) if kind is int else _as_text(value)
         digest = self.digest(text, HASH_BYTES)
         return digest if digest != EMPTY else b"\1" * HASH_BYTES
 

@@ -174,13 +174,20 @@ class Queue(Protocol):
         """Lease and settle in one transaction; tell which leases were granted and what became of the settlements."""
         ...
 
-    def settle(self, settlements: Sequence[Settlement], now: Instant) -> Sequence[Settled]:
+    def settle(self, settlements: Sequence[Settlement], now: Instant, *, sync: bool = True) -> Sequence[Settled]:
         """Write outcomes and end their leases, each only if the lease is still its own.
+
+        Without `sync` a power cut may take it away until something else is synced: `take` or `sync`. It is then as if
+        the process had died before it could settle.
 
         Whose lease is gone after something left marks its link unknown and makes the line's newest state due, forced
         (S21). A delivered one settles the dead and held ones of its line as superseded (S6) and makes the line's next
         one due. A link that comes into being makes its waiting children due (S25).
         """
+        ...
+
+    def sync(self) -> None:
+        """See that everything is on disk that was settled without it."""
         ...
 
     def pauses(self, now: Instant) -> Mapping[str, Pause]:

@@ -148,6 +148,41 @@ def test_trouble_at_the_first_turn_takes_no_lease_of_our_own_for_an_earlier_boot
     assert world.states() == ["delivered"]
 
 
+def test_what_was_settled_is_on_disk_at_the_end_of_each_turn(monkeypatch):
+    """With much to do, the leases of a turn sync its answers as well; when nothing is leased after all, that is made up for."""
+    world = World()
+    written: list[str] = []
+    queue = type(world.engine.queue)
+    settle, take, sync = queue.settle, queue.take, queue.sync
+
+    def watched_settle(self, settlements, now, *, sync=True):
+        written.append("settled" if sync else "settled, not synced")
+        return settle(self, settlements, now, sync=sync)
+
+    def watched_take(self, takes, settlements, now):
+        if takes or settlements:
+            written.append("synced")
+        return take(self, takes, settlements, now)
+
+    def watched_sync(self):
+        written.append("synced")
+        sync(self)
+
+    monkeypatch.setattr(queue, "settle", watched_settle)
+    monkeypatch.setattr(queue, "take", watched_take)
+    monkeypatch.setattr(queue, "sync", watched_sync)
+    for profile in range(300):
+        world.call("create", profile + 1, email=f"p{profile}@x.nl", name="A")
+    seen = set()
+    for _ in range(400):
+        written.clear()
+        world.engine.turn()
+        seen |= set(written)
+        assert written[-1:] != ["settled, not synced"]
+    assert world.states() == ["delivered"] * 300
+    assert "settled, not synced" in seen
+
+
 def test_what_is_odd_in_a_genuine_call_is_counted_each_time_and_logged_once():
     """A stamp in another zone: `status` counts it by source, the log is not filled."""
     world = World()

@@ -160,6 +160,8 @@ class Operator:
         chance, world = self.chance, self.world
         records = sorted({call.record for call in world.events.values()}) or ["profile/1/1"]
         record = chance.choice([r for r in records if not r.startswith("recipient")] or ["profile/1/1"])
+        if what == "discard" and world.has_dead():
+            return Filter(states=("dead",))  # the usual reason to throw something away
         if what in ("hold", "release") and chance.random() < 0.3:
             return Filter(mapping=customers_name(world.stage))
         if chance.random() < 0.3 and world.events:

@@ -70,11 +70,11 @@ class SimDatabase(Database):
         self._moved.append(f"{'-' if old is None else DeliveryState(old).word} > {DeliveryState(new).word}")
 
     @contextmanager
-    def write(self, patience: float | None = None) -> Iterator[sqlite3.Connection]:
+    def write(self, patience: float | None = None, *, sync: bool = True) -> Iterator[sqlite3.Connection]:
         """The product's own write, with the world's faults before, inside and after it."""
         self._world.before_write()
         self._moved.clear()
-        with super().write(patience) as conn:
+        with super().write(patience, sync=sync) as conn:
             yield conn
             self._world.before_commit()
         for move in self._moved:
@@ -120,9 +120,9 @@ class SimQueue(SqliteQueue):
                 self._world.watch.on_ended(mapping, record, event)
         return ended
 
-    def settle(self, settlements: Sequence[Settlement], now: int) -> Sequence[Settled]:
+    def settle(self, settlements: Sequence[Settlement], now: int, *, sync: bool = True) -> Sequence[Settled]:
         held = [self._db.conn.execute(_HELD, (one.delivery_id,)).fetchone() for one in settlements]
-        settled = super().settle(settlements, now)
+        settled = super().settle(settlements, now, sync=sync)
         for one, fate, lease in zip(settlements, settled, held, strict=True):
             if fate is not Settled.LOST and lease != (one.lease,):
                 raise DivergenceError(f"S21: {one} is settled under a lease that is not its own, but {lease}")

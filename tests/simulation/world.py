@@ -68,6 +68,9 @@ class World:
     def db_pauses(self) -> list[str]:
         return [row[0] for row in self.db.conn.execute("SELECT subject FROM pauses")]
 
+    def has_dead(self) -> bool:
+        return bool(self.db.conn.execute("SELECT EXISTS (SELECT 1 FROM deliveries WHERE state = 6)").fetchone()[0])
+
     def has_work(self) -> bool:
         """Whether anything waits, or is under way: otherwise nobody has to wake up before somebody acts."""
         row = self.db.conn.execute(

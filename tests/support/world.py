@@ -278,6 +278,8 @@ class InlinePool:
     def wait(self, timeout: int) -> None:
         pass
 
+    is_quick = False
+
     @property
     def busy(self) -> int:
         return len(self.jobs)

@@ -121,14 +121,18 @@ class Database:
         self._lock.close()
 
     @contextmanager
-    def write(self, patience: float | None = None) -> Iterator[sqlite3.Connection]:
+    def write(self, patience: float | None = None, *, sync: bool = True) -> Iterator[sqlite3.Connection]:
         """A write transaction: whole and on disk when the block ends, nothing of it when it raises.
 
-        Raises OutboxBusyError when others write for `patience` seconds (the outbox's own time-out, if not given).
+        Without `sync` a power cut may take it away, until the next transaction of any process is on disk: never that
+        one without this one. Raises OutboxBusyError when others write for `patience` seconds (the outbox's own
+        time-out, if not given).
         """
         with translated(self.path), self._lock.held(self.busy_timeout if patience is None else patience):
-            self._begin(patience)
+            if not sync:
+                self.conn.execute("PRAGMA synchronous = NORMAL")
             try:
+                self._begin(patience)
                 yield self.conn
                 self.conn.execute("COMMIT")
             except BaseException:
@@ -137,6 +141,9 @@ class Database:
                 if self.conn.in_transaction:
                     self.conn.execute("ROLLBACK")
                 raise
+            finally:
+                if not sync:
+                    self.conn.execute("PRAGMA synchronous = FULL")
 
     def _begin(self, patience: float | None) -> None:
         if patience is None:

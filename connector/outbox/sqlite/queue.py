@@ -224,12 +224,18 @@ class SqliteQueue:
             settled = self._settling.settle(settlements, now)
             return self._taking.take(takes, now), settled
 
-    def settle(self, settlements: Sequence[Settlement], now: Instant) -> Sequence[Settled]:
+    def settle(self, settlements: Sequence[Settlement], now: Instant, *, sync: bool = True) -> Sequence[Settled]:
         """Write outcomes and end their leases."""
         if not settlements:
             return []
-        with self._db.write():
+        with self._db.write(sync=sync):
             return self._settling.settle(settlements, now)
+
+    def sync(self) -> None:
+        """See that everything is on disk."""
+        with self._db.write() as conn:
+            # Any change does: what is not changed is not synced.
+            conn.execute("INSERT INTO meta VALUES ('syncs', 1) ON CONFLICT DO UPDATE SET value = value + 1")
 
     def close(self) -> None:
         """End this process's ownership: leases that are left are anybody's."""

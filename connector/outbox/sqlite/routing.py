@@ -50,7 +50,8 @@ class Routing:
         if not new:
             return Routed()
         decisions = [(call, router(call)) for call in new]
-        with self._db.write():
+        # A power cut may undo it: the calls are then new again.
+        with self._db.write(sync=False):
             mine = self._mine(decisions)
             self._note(mine, now)
             wanted = self._understood(mine, now)
