@@ -137,10 +137,10 @@ def _link(attempt: Attempt, outcome: Outcome, now: Instant) -> LinkChange:
         )
     in_doubt = kind in (OutcomeKind.RETRY, OutcomeKind.AMBIGUOUS) and outcome.wrote
     if in_doubt or outcome.created_maybe:
-        return LinkChange(crm_id=outcome.crm_id, unlink=outcome.unlinked, doubt_at=now)
+        return LinkChange(crm_id=outcome.crm_id, unlink=outcome.unlinked, doubt_at=now, touched=outcome.touched)
     if outcome.wrote or outcome.unlinked or outcome.crm_id not in (None, link.crm_id):
         # An answer came, but not for all of it: nothing is under way, and what the CRM has is not known either.
-        return LinkChange(crm_id=outcome.crm_id, unlink=outcome.unlinked, certain=True)
+        return LinkChange(crm_id=outcome.crm_id, unlink=outcome.unlinked, certain=True, touched=outcome.touched)
     if not link.attempted:
         return LinkChange(forget=True)  # nothing left the house: as if it had never been tried (S5)
     if link.doubt_at is not None:

@@ -43,6 +43,7 @@ class Outcome:
     """One attempt's result.
 
     `crm_id` is the record's ID as far as it became known, also when a later step failed: it is worth keeping.
+    `touched` is the ID of a record that was found and is not linked yet, and into which a write may have gone.
     `unlinked` says that the linked ID turned out not to exist. `wrote` says that a request that can write left.
     `created_maybe` says that a create left whose answer is missing: look before creating again (S22).
     `retry_at` is the CRM's own word on when to come back. `reason` names what happened and what to do,
@@ -53,6 +54,7 @@ class Outcome:
     kind: OutcomeKind
     reason: str = ""
     crm_id: str | None = None
+    touched: str | None = None
     unlinked: bool = False
     wrote: bool = False
     created_maybe: bool = False

@@ -127,7 +127,11 @@ class Take:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkChange:
-    """How an attempt changes the link. What is None stays as it is; `unlink` takes the CRM ID away."""
+    """How an attempt changes the link. What is None stays as it is; `unlink` takes the CRM ID away.
+
+    `touched` is a CRM record that it may have written into without being linked to it: what the records that are linked
+    to it have there by the same mapping is unknown from now on (S8).
+    """
 
     crm_id: str | None = None
     unlink: bool = False
@@ -137,6 +141,7 @@ class LinkChange:
     resolved: bool = False  # and what those in doubt did is known
     accepted: Accepted | None = None
     forget: bool = False  # the CRM's record is erased: whatever comes later starts anew
+    touched: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -256,6 +256,17 @@ def test_a_search_whose_answer_is_missing_wrote_nothing(crm: RestCrm, crm_answer
     assert (outcome.kind, outcome.wrote) == (OutcomeKind.RETRY, False)
 
 
+@pytest.mark.parametrize(("status", "touched"), [(503, "5"), (404, None)])
+def test_a_record_that_was_found_is_named_when_the_write_into_it_fails(
+    crm: RestCrm, crm_answers: responses.RequestsMock, status: int, touched: str | None
+) -> None:
+    """It is not linked yet, but something may have been written there: others that share it have to know (S8)."""
+    crm_answers.get(CONTACTS, json=found("5"))
+    crm_answers.patch(f"{CONTACTS}/5", status=status)
+    outcome = send(crm, upsert(match=email("jan@example.com"), full=PERSON))
+    assert (outcome.kind, outcome.crm_id, outcome.touched) == (OutcomeKind.RETRY, None, touched)
+
+
 def test_no_connection_is_unreachable(crm: RestCrm, crm_answers: responses.RequestsMock) -> None:
     """What never left is no attempt at writing."""
     crm_answers.patch(f"{CONTACTS}/7", body=requests.ConnectionError("refused"))

@@ -180,6 +180,7 @@ class Bring:
         self.wrote = False
         self.requests = 0
         self.crm_id = self.write.crm_id
+        self.touched: str | None = None
         self.unlinked = False
 
     def run(self) -> Flow:
@@ -212,6 +213,7 @@ class Bring:
                 if reply.answer is Answer.NOT_FOUND:
                     return self._end(OutcomeKind.RETRY, "the search found a record that is not there")
                 if reply.answer is not Answer.OK:
+                    self.touched = found if self.wrote else None
                     return self._failed(reply)
             self.crm_id = found
             return (yield from self._associate(found, OutcomeKind.UPDATED))
@@ -291,6 +293,7 @@ class Bring:
     def _end(self, kind: OutcomeKind, reason: str = "", **more: Any) -> Outcome:
         return replace(
             Outcome(kind=kind, reason=reason, crm_id=self.crm_id, unlinked=self.unlinked, wrote=self.wrote),
+            touched=self.touched,
             requests=self.requests,
             **more,
         )

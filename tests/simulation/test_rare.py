@@ -284,3 +284,63 @@ def test_s5_a_delete_does_not_go_out_because_the_state_before_it_was_to_go_whole
     world.wait(60_000)
     assert world.contacts() == [{"email": "a@x.nl"}]
     assert world.states() == ["superseded", "skipped"]
+
+
+def written_without_an_answer(crm, write):
+    """The record was found, and what became of the write into it is not known."""
+    return Outcome(kind=OutcomeKind.RETRY, wrote=True, touched=crm.do(write).crm_id, reason="no answer")
+
+
+def test_s8_what_an_unanswered_write_went_into_is_written_whole_by_whoever_is_linked_to_it():
+    """8 found the contact of 7; its answer is missing, it is deleted, and nothing leads there: 7 has another address."""
+    world = World()
+    world.call("create", 7, email="a@x.nl", name="A")
+    world.settle()
+    world.crm.faults = [written_without_an_answer]
+    world.call("create", 8, email="a@x.nl", name="B")
+    world.settle()
+    assert [contact["firstname"] for contact in world.contacts()] == ["B"]
+    world.call("update", 7, at=1, email="b@x.nl", name="A")
+    world.settle()
+    world.call("delete", 8, at=2)
+    world.wait(60_000)
+    assert world.contacts() == [{"email": "b@x.nl", "firstname": "A"}]
+
+
+def test_s9_an_unanswered_write_of_another_mapping_is_no_reason_to_write_whole():
+    """A click found the contact, and what became of it is not known: the profile's own fields are as they were."""
+    clicks = SimpleMapping(
+        name="clicks", verb=Verb.UPDATE, deliver=Deliver.EACH, fields={}, types=frozenset({EventType.CLICK})
+    )
+    world = World(SimpleMapping(), clicks)
+    world.call("create", email="a@x.nl", name="A")
+    world.settle()
+    world.crm.faults = [written_without_an_answer]
+    world.email("click", "a@x.nl")
+    world.settle()
+    world.call("update", at=1, email="a@x.nl", name="A")
+    world.settle()
+    assert world.states("customers") == ["delivered", "unchanged"]
+
+
+def test_s8_what_a_late_write_went_into_is_written_whole_by_whoever_is_linked_to_it():
+    """8 was deleted while its deliverer slept; it woke and wrote into the contact of 7, which changed its address then."""
+    world = World(crm=SmallCrm(lag=5_000))
+    world.call("create", 7, email="a@x.nl", name="A")
+    world.wait(60_000)
+    world.call("create", 8, email="a@x.nl", name="B")
+    sleeper = world.deliverer()
+    sleeper.turn()
+    (job,) = sleeper.pool.jobs
+    perform, sleeper.pool.hold_back = sleeper.pool.perform_job, True
+    world.clock.pass_(300_000)
+    world.call("delete", 8, at=1)
+    world.wait(60_000)
+    sent = world.crm.do(job.leased[0].attempt.write)
+    assert [contact["firstname"] for contact in world.contacts()] == ["B"]
+    sleeper.pool.perform_job = lambda job: replace(perform(job), outcomes=[sent])
+    sleeper.pool.hold_back = False
+    sleeper.finish()
+    world.call("update", 7, at=2, email="b@x.nl", name="A")
+    world.wait(60_000)
+    assert world.contacts() == [{"email": "b@x.nl", "firstname": "A"}]

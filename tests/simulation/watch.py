@@ -218,6 +218,7 @@ class Watch:
             del self.erased_late[settlement.object, call.record]
         if settlement.wrote:
             self._heard(settlement)
+            self._may_have_written(settlement, fate, key)
         named = settlement.link.crm_id if settlement.link is not None and fate is Settled.DONE else None
         found = None if named is None else self.world.store.get(settlement.object, named)
         if found is not None and found.maker == call.record:
@@ -231,6 +232,14 @@ class Watch:
         """What it wrote is known of, late or not: from now on it has to be mended."""
         for row in self.world.store.rows[settlement.object].values():
             row.unheard = {name: lease for name, lease in row.unheard.items() if lease != settlement.lease}
+
+    def _may_have_written(self, settlement: Settlement, fate: Settled, by: tuple[str, str]) -> None:
+        """What others have by that mapping in a record that this was not linked to is not certain any more (S8)."""
+        link = settlement.link
+        into = None if link is None else link.touched or (link.crm_id if fate is Settled.LOST else None)
+        for mapping, record in list(self.certain) if into is not None else ():
+            if mapping == by[0] and record != by[1] and self.links.get((settlement.object, record)) == into:
+                del self.certain[mapping, record]
 
     def after_settle(self, settlements: Sequence[Settlement]) -> None:
         if any(one.outcome is not None and one.outcome not in _NOT_FINE for one in settlements):

@@ -35,6 +35,7 @@ class Flow:
         self._requests = sending.requests
         self._wrote_before = sending.wrote
         self._crm_id = write.crm_id
+        self._touched: str | None = None
         self._unlinked = False
         self._unassociated: list[str] = []
         self._dropped_links = False
@@ -188,6 +189,7 @@ class Flow:
                 OutcomeKind.RETRY, f"the search found a {self._object.name} that is not there; {reply.reason}"
             )
         if not reply.is_success:
+            self._touched = crm_id if self._sending.wrote else None
             return self._failed(reply)
         self._crm_id = crm_id
         return self._associate(crm_id, OutcomeKind.UPDATED)
@@ -376,6 +378,7 @@ class Flow:
             kind=kind,
             reason=reason,
             crm_id=self._crm_id,
+            touched=self._touched,
             unlinked=self._unlinked,
             wrote=wrote,
             requests=self._sending.requests - self._requests,

@@ -151,7 +151,16 @@ class Links:
             )
         if change.accepted is not None:
             self._put_accepted(link, mapping, change.accepted)
+        if change.touched is not None:
+            self.touched((record, destination, obj), mapping, change.touched)
         return self._children(record, destination, obj, change.crm_id) if comes else []
+
+    def touched(self, by: tuple[int, int, int], mapping: int, crm_id: str) -> None:
+        """A record may have written into that CRM record: what the others have there by its mapping is unknown."""
+        conn, target = self._db.conn, (*by, crm_id)
+        others = "SELECT id FROM links WHERE record <> ? AND destination = ? AND object = ? AND crm_id = ?"
+        conn.execute(f"UPDATE accepted SET known = 0 WHERE mapping = ? AND link IN ({others})", (mapping, *target))
+        conn.execute(f"UPDATE links SET version = version + 1 WHERE id IN ({others})", target)
 
     def _forget_recipients(self, record: int, destination: int, obj: int) -> None:
         """What e-mail events found by address goes with the record that it belonged to."""

@@ -85,8 +85,12 @@ class Settling:
             if settlement.during is not None:
                 self._links.fill(link, mapping, settlement.during)
             self._lines.doubt(target[0], mapping, now)
-            if settlement.link is not None and settlement.link.forget:
+            learnt = settlement.link
+            if learnt is not None and learnt.forget:
                 self._doubt_sharers(target, mapping, event, now)
+            crm_id = None if learnt is None else learnt.touched or learnt.crm_id
+            if crm_id is not None:
+                self._links.touched(target, mapping, crm_id)
 
     def _doubt_sharers(self, target: tuple[int, int, int], mapping: int, event: int, now: Instant) -> None:
         """What a late removal took away may be others' record as well (S16)."""

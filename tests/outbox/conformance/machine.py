@@ -34,6 +34,7 @@ changes = st.sampled_from(
         None, None, LinkChange(certain=True, resolved=True, accepted=Accepted(known=True, hashes={"name": b"123456"})),
         *(LinkChange(crm_id=crm_id, certain=True, accepted=Accepted(known=True)) for crm_id in ("7", "8")),
         LinkChange(unlink=True, gone_at=T0), LinkChange(forget=True), LinkChange(doubt_at=T0 + DAY),
+        LinkChange(doubt_at=T0 + DAY, touched="7"),
     ]
 )  # fmt: skip
 filters = st.one_of(

@@ -248,6 +248,8 @@ class Model:
                     shared.doubt_at = now
                     shared.doubt_events = [*(e for e in shared.doubt_events if e != one.event), one.event][-8:]
                     self.doubt((other, one.line[1]), now)
+                if said.link is not None:
+                    self._touched(link, one.mapping, said.link.touched or said.link.crm_id)
             return Settled.LOST
         self.let_go(one, now, lasting=said.may_show_late)
         again, result = one.again, Settled.DONE
@@ -342,7 +344,16 @@ class Model:
             children = sorted(line for line, tried in self.children.get(key, {}).items() if tried != change.crm_id)
         if change.accepted is not None:
             link.accepted[mapping] = change.accepted
+        self._touched(key, mapping, change.touched)
         return children
+
+    def _touched(self, by: LinkKey, mapping: str, crm_id: str | None) -> None:
+        """It may have written into that CRM record: what the others have there by that mapping is unknown."""
+        for key, link in self.links.items():
+            if key[:2] == by[:2] and key != by and crm_id is not None and link.crm_id == crm_id:
+                if mapping in link.accepted:
+                    link.accepted[mapping] = Accepted(known=False, hashes=link.accepted[mapping].hashes)
+                self.touch(key)
 
     def take_in(self, key: LinkKey, crm_id: str, now: Instant, *, replace: bool) -> tuple[str, str | None, int]:
         before = self.links[key].crm_id if key in self.links else None
