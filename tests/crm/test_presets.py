@@ -153,6 +153,22 @@ def bench(case: Case, tmp_path: Path) -> Iterator[Bench]:
         crm.close()
 
 
+@by_name
+def test_what_was_made_under_another_address_without_an_answer_is_not_made_again(bench: Bench) -> None:
+    """Also where the CRM takes the address for an ID: an upsert by the new one would make a second record (S11, S22)."""
+    made = bench.one(match=bench.by("old@example.com"), full=bench.person("old@example.com"))
+    newer = upsert(
+        bench.case.person,
+        match=bench.by("new@example.com"),
+        full=bench.person("new@example.com"),
+        created_maybe_at=bench.clock.time - 600_000,
+        created_maybe_match=bench.by("old@example.com"),
+    )
+    assert bench.crm.batch_of(newer) is None
+    (outcome,) = bench.send(newer)
+    assert (outcome.kind, outcome.crm_id) == (OutcomeKind.UPDATED, made.crm_id), outcome
+
+
 def whole_life(bench: Bench) -> None:
     """Everything that a preset can be asked to do, once."""
     case = bench.case

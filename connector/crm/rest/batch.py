@@ -230,8 +230,8 @@ class _Matched:
 def kind_of(object_: CompiledObject, write: Write) -> tuple[str, CompiledBatch] | None:
     """Return which batch a write can go in, and a name for its like; None when it goes alone. Raises UnusableError."""
     if write.crm_id is None:
-        batch = object_.batch_upsert
-        if batch is None or write.verb is not Verb.UPSERT or write.create_only or len(write.match) != 1:
+        batch = None if write.create_only or write.created_maybe_match else object_.batch_upsert
+        if batch is None or write.verb is not Verb.UPSERT or len(write.match) != 1:
             return None
         key = write.match[0].name
         return None if batch.model.keys and key not in batch.model.keys else (f"key {key}", batch)

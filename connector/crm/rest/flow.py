@@ -102,7 +102,7 @@ class Flow:
         key = write.match[0]
         upserts = write.verb is Verb.UPSERT and not write.create_only and object_.upsert_takes(key)
         searchable = [each for each in write.match if object_.finder(each)]
-        if upserts and (len(write.match) == 1 or not searchable):
+        if upserts and (not searchable or (len(write.match) == 1 and not write.created_maybe_match)):
             return self._upsert(key)
         if not searchable:
             names = ", ".join(each.name for each in write.match)
