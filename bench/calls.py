@@ -5,12 +5,14 @@ import random
 import struct
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote_plus
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from bench.making import making
 from connector.domain.dkim import key_record
 from connector.domain.signing import sign
 
@@ -101,9 +103,12 @@ def pairs(person: int, change: int = 0, kind: str = "update") -> list[tuple[str,
     return [*said, ("time", str(moment))]
 
 
+_name = cache(quote_plus)
+
+
 def body(person: int, change: int = 0, kind: str = "update") -> bytes:
     """Return the form as it is posted."""
-    return "&".join(f"{quote_plus(k)}={quote_plus(v)}" for k, v in pairs(person, change, kind)).encode()
+    return "&".join(f"{_name(k)}={quote_plus(v)}" for k, v in pairs(person, change, kind)).encode()
 
 
 def headers(said: bytes, key: rsa.RSAPrivateKey, nonce: str) -> list[tuple[str, str]]:
@@ -172,7 +177,8 @@ class Calls:
         step = 500
         pem = self.key_file.read_bytes()
         work = [(pem, n, min(n + step, count + 1), change) for n in range(1, count + 1, step)]
-        with multiprocessing.get_context("spawn").Pool() as pool, path.with_suffix(".new").open("wb") as out:
+        pool_of = multiprocessing.get_context("spawn").Pool
+        with making(f"{count:,} signed calls"), pool_of() as pool, path.with_suffix(".new").open("wb") as out:
             for made in pool.imap(_some, work):
                 out.write(made)
         path.with_suffix(".new").rename(path)

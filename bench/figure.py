@@ -50,10 +50,11 @@ class Part:
 
 @dataclass
 class Figure:
-    """A line of the table, with what else is worth knowing."""
+    """A line of the table, with what else is worth knowing. `rates` are what the ratios were made of, a second."""
 
     parts: list[Part]
     notes: list[str] = field(default_factory=list)
+    rates: dict[str, list[float]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         first = self.parts[0].as_json()
@@ -62,6 +63,7 @@ class Figure:
             "holds": all(part.holds for part in self.parts),
             "parts": [p.as_json() for p in self.parts],
             "notes": self.notes,
+            "rates": {name: [round(one, 1) for one in rounds] for name, rounds in self.rates.items()},
         }
 
 

@@ -214,6 +214,13 @@ class House:
             env,
         )
 
+    def connector(self, *words: str) -> None:
+        """Run a command that ends by itself. Raises RuntimeError when it fails."""
+        command = [sys.executable, "-m", "connector", *words, "--config", str(self.folder / "config.toml")]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"connector {' '.join(words)}: {done.stderr[-1000:]}")
+
     def sink(self, latency: float = 0) -> "Sink":
         """Start a sink that answers after `latency` milliseconds, and point the configuration at it."""
         name = f"sink-{len(self.programs)}"

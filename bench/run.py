@@ -10,6 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench import making
 from bench.calls import Calls
 from bench.figure import CONNECTIONS, QUICK, ROUNDS, THREADS, WORKERS, Figure, spread
 from bench.figures import crm, deliver, receive, size, whole
@@ -43,12 +44,17 @@ def show(name: str, figure: Figure, seconds: float) -> None:
     print(f"      ({seconds:.0f} s)", flush=True)
 
 
+def minutes(seconds: float) -> str:
+    return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+
+
 def main(chosen: str) -> int:
     names = [name.strip().upper() for name in chosen.split(",") if name.strip()] or list(FIGURES)
     unknown = sorted(set(names) - set(FIGURES))
     if unknown:
         print(f"there is no figure {', '.join(unknown)}; one of {', '.join(FIGURES)}", file=sys.stderr)
         return 64
+    started = time.monotonic()
     build_tools()
     results = HERE / "results.json"
     found = json.loads(results.read_text()) if results.exists() else {}
@@ -58,7 +64,7 @@ def main(chosen: str) -> int:
     with tempfile.TemporaryDirectory(prefix="bench-", dir=os.environ.get("BENCH_DIR")) as temporary:
         calls = Calls(CACHE / "calls")
         for name in names:
-            began = time.monotonic()
+            began, made = time.monotonic(), sum(making.spent)
             try:
                 figure = FIGURES[name](calls, Path(temporary) / name)
             except Exception as error:  # noqa: BLE001 - one figure that cannot be had does not take the others with it
@@ -66,11 +72,17 @@ def main(chosen: str) -> int:
                 found[name] = {"value": None, "holds": False, "void": str(error)[:500]}
                 fails.append(name)
                 continue
-            show(name, figure, time.monotonic() - began)
+            show(name, figure, time.monotonic() - began - (sum(making.spent) - made))
             found[name] = figure.as_json() | {"quick": QUICK}
             fails += [] if found[name]["holds"] else [name]
             results.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     print(f"\n{len(names) - len(fails)} of {len(names)} hold" + (f"; not: {', '.join(fails)}" if fails else ""))
+    kept = (
+        f", {minutes(sum(making.spent))} of them for what is kept in {CACHE.relative_to(HERE.parent)}"
+        if making.spent
+        else ""
+    )
+    print(f"{minutes(time.monotonic() - started)}{kept}")
     return int(bool(fails))
 
 

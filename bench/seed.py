@@ -1,15 +1,20 @@
-"""Fills an outbox as the receiver would, without HTTP and without signatures."""
+"""Fills an outbox as the receiver would, without HTTP and without signatures. What the bench knows of the inside is here."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench.calls import ACCOUNT, HOST, PATH, body
+from connector.deliver.routes import routes
+from connector.domain.decode import decode
+from connector.domain.event import Event, NotUnderstood
 from connector.domain.request import UnverifiedRequest, VerifiedRequest
 from connector.domain.source import Proof, Source
-from connector.outbox.port import NewCall
+from connector.mapping.load import load_mappings
+from connector.outbox.port import NewCall, Route, StoredCall
 from connector.outbox.sqlite.database import Database, Room
 from connector.outbox.sqlite.inbox import SqliteInbox
+from connector.outbox.sqlite.queue import SqliteQueue
 
 SOURCE = Source(name="shop", path=PATH, host=HOST, proof=Proof.KEY_FILE, account=ACCOUNT)
 HEADERS = (("Host", HOST), ("Content-Type", "application/x-www-form-urlencoded"))
@@ -22,8 +27,12 @@ def now() -> int:
 
 def call(person: int, change: int = 0, kind: str = "update") -> NewCall:
     """Return a call as the receiver hands it to the outbox."""
-    at = now()
-    request = UnverifiedRequest("shop", "POST", PATH, HEADERS, body(person, change, kind), at, "127.0.0.1", secure=True)
+    return said(body(person, change, kind), now())
+
+
+def said(form: bytes, at: int) -> NewCall:
+    """Return the call with that body, come in at that time."""
+    request = UnverifiedRequest("shop", "POST", PATH, HEADERS, form, at, "127.0.0.1", secure=True)
     verified = VerifiedRequest(request, None, at)
     return NewCall(verified, at)
 
@@ -53,3 +62,15 @@ def remade(made: NewCall, said: bytes, at: int) -> NewCall:
     request = UnverifiedRequest("shop", "POST", PATH, old.headers, said, at, old.peer, secure=True)
     verified = VerifiedRequest(request, None, at)
     return NewCall(verified, at)
+def route(queue: SqliteQueue) -> None:
+    """Route what is new, as a deliverer with the plain mapping would."""
+    mappings = load_mappings(Path(__file__).parent / "mappings" / "plain")
+
+    def router(call: StoredCall) -> tuple[Event, Sequence[Route]] | NotUnderstood:
+        event = decode(call.request, SOURCE)
+        if isinstance(event, NotUnderstood):
+            return event
+        return event, routes(event, mappings.taking(event, call.source), now())
+
+    while queue.route(now(), 500, router).events:
+        pass

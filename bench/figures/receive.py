@@ -1,20 +1,23 @@
 """R1 R2 R3 G2: how many calls are taken, and how long the slowest waits."""
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from bench import bulk
 from bench.calls import Calls
 from bench.figure import CONNECTIONS, QUICK, ROUNDS, THREADS, WORKERS, Figure, Part, middle, percentile
-from bench.house import CACHE, TOOLS, House, Program, free_port, run_load, until_ready, wait_for
+from bench.house import TOOLS, House, Program, free_port, run_load, until_ready, wait_for
 
-CALLS = 2000 if QUICK else 6000
-SLOW_CALLS = 500 if QUICK else 1500
+CALLS = 1000 if QUICK else 4000  # in a round: two seconds of work, or three
+PROVEN = 2000 if QUICK else 6000
+SLOW_CALLS = 100 if QUICK else 400  # where a sync takes 5 ms, and each call has one of its own
+WARM = 200
 ALL = 20_000 if QUICK else 100_000
-KEPT = CACHE / "received.db"
+TRACED = 300
 PRUNED_RATE = 300
-PRUNED_CALLS = 600 if QUICK else 1200
+PRUNED_CALLS = 600 if QUICK else 900
 
 
 def _gunicorn(
@@ -46,55 +49,58 @@ def _gunicorn(
 def r1(calls: Calls, folder: Path) -> Figure:
     """Storing, compared with the same application that only proves."""
     file = calls.file(ALL)
-    ours, bare, short, cost = [], [], [], []
-    used: dict[str, float] = {}
+    rates: dict[str, list[float]] = {"stored": [], "proven": [], "proven, by the short cut": []}
+    used: dict[str, list[float]] = {name: [] for name in rates}
+    cost = []
     only = ("bench.baselines.verify_only",)
     with (
         House(folder / "ours", calls, WORKERS, THREADS) as a,
         House(folder / "bare", calls, WORKERS, THREADS) as b,
         House(folder / "short", calls, WORKERS, THREADS) as c,
     ):
-        programs = {
-            "stored": a.serve(),
-            "proven": b.serve(module=only),
-            "proven, by the short cut": c.serve({"VERIFY_ONLY": "short"}, only),
-        }
+        programs = [a.serve(), b.serve(module=only), c.serve({"VERIFY_ONLY": "short"}, only)]
+        for program in programs:
+            run_load(file, program.port, WARM, connections=CONNECTIONS)
         for turn in range(ROUNDS):
-            for (name, program), rates in zip(programs.items(), (ours, bare, short), strict=True):
+            for name, program in zip(rates, programs, strict=True):
+                count = CALLS if name == "stored" else PROVEN
                 before = program.cpu()
-                done = run_load(file, program.port, CALLS, first=turn * CALLS, connections=CONNECTIONS)
-                used[name] = used.get(name, 0) + (program.cpu() - before) / CALLS / ROUNDS * 1e6
-                rates.append(CALLS / done["seconds"])
-            cost.append(done["cpu"] / CALLS * 1e6)
+                done = run_load(file, program.port, count, first=WARM + turn * count, connections=CONNECTIONS)
+                used[name].append((program.cpu() - before) / count * 1e6)
+                rates[name].append(count / done["seconds"])
+                cost.append(done["cpu"] / count * 1e6)
+    ours, bare, short = rates.values()
     notes = [
         f"{middle(ours):.0f} calls/s stored, {middle(bare):.0f} calls/s only proven",
         f"only proven by the short cut that calls take: {middle(short):.0f} calls/s; stored ÷ that {middle([o / s for o, s in zip(ours, short, strict=True)]):.2f}",
-        "processor time a call: " + ", ".join(f"{name} {micros:.0f} µs" for name, micros in used.items()),
+        "processor time a call: " + ", ".join(f"{name} {middle(micros):.0f} µs" for name, micros in used.items()),
         f"the load generator used {middle(cost):.0f} µs of processor time a call",
     ]
     return Figure(
-        [Part("stored ÷ proven only", [o / b for o, b in zip(ours, bare, strict=True)], at_least=0.65)], notes
+        [Part("stored ÷ proven only", [o / b for o, b in zip(ours, bare, strict=True)], at_least=0.65)],
+        notes,
+        {"stored, signatures verified": ours, "proven only": bare},
     )
 
 
 def r2(calls: Calls, folder: Path) -> Figure:
     """Storing, compared with a commit for each call."""
     file = calls.file(ALL)
-    fast = _against_flask(calls, folder, file, CALLS, {})
-    slow = _against_flask(
-        calls, folder, file, SLOW_CALLS, {"LD_PRELOAD": str(TOOLS / "slowsync.so"), "SLOWSYNC_US": "5000"}
+    ours, sync, gthread, unproven = "ours", "Flask, sync", "Flask, gthread", "Flask, sync, nothing proven"
+    fast = _against_flask(
+        calls, folder, file, {ours: CALLS, sync: CALLS // 2, gthread: CALLS // 2, unproven: CALLS // 2}, {}
     )
-    unproven = _against_flask(calls, folder, file, CALLS, {"FLASK_COMMIT_PROVE": "no"}, rounds=1)
-    notes = [
-        f"{name}: {middle([one['rate'] for one in runs]):.0f} calls/s, p99 {middle([one['p99'] for one in runs]) * 1e3:.0f} ms"
-        for name, runs in fast.items()
-    ]
-    notes += [
-        f"with a sync 5 ms slower, {name}: {middle([one['rate'] for one in runs]):.0f} calls/s, p99 {middle([one['p99'] for one in runs]) * 1e3:.0f} ms"
-        for name, runs in slow.items()
-    ]
-    notes.append(f"if the Flask views prove nothing (one round): {_ratios(unproven, 'rate')[0]:.2f}")
-    notes += [f"syncs a call, {name}: {count:.2f}" for name, count in _syncs(calls, folder, file).items()]
+    slower = {"LD_PRELOAD": str(TOOLS / "slowsync.so"), "SLOWSYNC_US": "5000"}
+    slow = _against_flask(calls, folder, file, {ours: CALLS // 2, sync: SLOW_CALLS, gthread: SLOW_CALLS}, slower)
+    bare = fast.pop(unproven)
+    notes = [_said(name, runs) for name, runs in fast.items()]
+    notes += [f"with a sync 5 ms slower, {_said(name, runs)}" for name, runs in slow.items()]
+    notes.append(
+        f"{_said(unproven, bare)}; ours ÷ that {middle([o['rate'] / b['rate'] for o, b in zip(fast[ours], bare, strict=True)]):.2f}"
+    )
+    notes.append(
+        "syncs a call (strace): " + ", ".join(f"{name} {n:.2f}" for name, n in _syncs(calls, folder, file).items())
+    )
     return Figure(
         [
             Part("÷ the better Flask view", _ratios(fast, "rate"), at_least=2),
@@ -102,23 +108,47 @@ def r2(calls: Calls, folder: Path) -> Figure:
             Part("p99 ÷ theirs, sync 5 ms slower", [1 / one for one in _ratios(slow, "p99")], at_most=0.25),
         ],
         notes,
+        {
+            "stored, a commit a call, sync": [one["rate"] for one in fast[sync]],
+            "stored, a commit a call, gthread": [one["rate"] for one in fast[gthread]],
+            "stored, a sync 5 ms slower": [one["rate"] for one in slow[ours]],
+            "a commit a call, sync, 5 ms slower": [one["rate"] for one in slow[sync]],
+            "a commit a call, gthread, 5 ms slower": [one["rate"] for one in slow[gthread]],
+        },
     )
 
 
 Runs = dict[str, list[dict[str, Any]]]
 
 
-def _against_flask(
-    calls: Calls, folder: Path, file: Path, count: int, env: dict[str, str], rounds: int = ROUNDS
-) -> Runs:
-    runs: Runs = {"ours": [], "Flask, sync": [], "Flask, gthread": []}
-    with House(folder / "ours", calls, WORKERS, THREADS) as a, House(folder / "flask", calls) as b:
-        servers = [a.serve(env), _gunicorn(b, "sync", 2, env), _gunicorn(b, "gthread", WORKERS, env)]
-        for turn in range(rounds):
-            for server, runs_of in zip(servers, runs.values(), strict=True):
-                done = run_load(file, server.port, count, first=turn * count, connections=CONNECTIONS)
-                runs_of.append({"rate": count / done["seconds"], "p99": done["p99"], "max": done["max"]})
+def _said(name: str, runs: list[dict[str, Any]]) -> str:
+    rate, p99 = middle([one["rate"] for one in runs]), middle([one["p99"] for one in runs])
+    return f"{name}: {rate:.0f} calls/s, p99 {p99 * 1e3:.0f} ms"
+
+
+def _against_flask(calls: Calls, folder: Path, file: Path, counts: dict[str, int], env: dict[str, str]) -> Runs:
+    """Let them take turns; `counts` says how many calls each gets in a round: about as long for each."""
+    runs: Runs = {name: [] for name in counts}
+    with ExitStack() as stack:
+        ports = [_server(stack.enter_context(House(folder / f"flask-{n}", calls, WORKERS, THREADS)), name, env).port
+                 for n, name in enumerate(counts)]  # fmt: skip
+        for port in ports:
+            run_load(file, port, WARM, connections=CONNECTIONS)
+        for turn in range(ROUNDS):
+            for port, (name, count) in zip(ports, counts.items(), strict=True):
+                done = run_load(file, port, count, first=WARM + turn * count, connections=CONNECTIONS)
+                runs[name].append({"rate": count / done["seconds"], "p99": done["p99"]})
     return runs
+
+
+def _server(house: House, name: str, env: dict[str, str], prefix: tuple[str, ...] = ()) -> Program:
+    """Start ours, or the Flask view that the name tells."""
+    if name == "ours":
+        return house.serve(env, prefix=prefix)
+    kind = name.split(", ")[1]
+    if name.endswith("nothing proven"):
+        env = {**env, "FLASK_COMMIT_PROVE": "no"}
+    return _gunicorn(house, kind, 2 if kind == "sync" else WORKERS, env, prefix)
 
 
 def _ratios(runs: Runs, what: str) -> list[float]:
@@ -130,21 +160,17 @@ def _ratios(runs: Runs, what: str) -> list[float]:
 
 
 def _syncs(calls: Calls, folder: Path, file: Path) -> dict[str, float]:
-    """Count the syncs of 500 calls with strace."""
+    """Count the syncs of a few hundred calls with strace."""
     found = {}
     for name in ("ours", "Flask, sync", "Flask, gthread"):
         with House(folder / "strace", calls, WORKERS, THREADS) as house:
             log = house.folder / "strace.log"
-            prefix = ("strace", "-f", "-e", "trace=fsync,fdatasync", "-o", str(log))
-            kind = name.rpartition(" ")[2]
-            server = (
-                house.serve(prefix=prefix)
-                if name == "ours"
-                else _gunicorn(house, kind, 2 if kind == "sync" else WORKERS, prefix=prefix)
-            )
+            # -D: beside the program, not in its place; else it would keep SIGTERM from it.
+            prefix = ("strace", "-D", "-f", "--seccomp-bpf", "-e", "trace=fsync,fdatasync", "-o", str(log))
+            server = _server(house, name, {}, prefix)
             before = log.read_text().count("sync(")
-            run_load(file, server.port, 500, connections=CONNECTIONS)
-            found[name] = (log.read_text().count("sync(") - before) / 500
+            run_load(file, server.port, TRACED, connections=CONNECTIONS)
+            found[name] = (log.read_text().count("sync(") - before) / TRACED
     return found
 
 
@@ -154,8 +180,7 @@ def r3(calls: Calls, folder: Path) -> Figure:
     with House(folder / "ours", calls, WORKERS, THREADS) as house:
         done = run_load(file, house.serve().port, ALL, connections=CONNECTIONS)
         house.programs[0].stop()
-        CACHE.mkdir(exist_ok=True)
-        bulk.move(house.outbox, KEPT)
+        bulk.move(house.outbox, received(folder))
     took = [one[1] for one in done["lines"]]
     fifth = len(took) // 5
     rounds = [max(took[i : i + fifth]) / middle(took[i : i + fifth]) for i in range(0, fifth * 5, fifth)]
@@ -164,21 +189,26 @@ def r3(calls: Calls, folder: Path) -> Figure:
     return Figure([Part("slowest ÷ median", rounds, at_most=25, value=max(took) / middle(took))], notes)
 
 
+def received(folder: Path) -> Path:
+    """Return where R3's outbox is kept for S1, for as long as the run lasts."""
+    return folder.parent / "received.db"
+
+
 def g2(calls: Calls, folder: Path) -> Figure:
     """Calls while old events are pruned."""
     file = calls.file(ALL)
     kept: list[float] = []
     pruned: list[float] = []
-    gone = 0
+    old = 20_000 if QUICK else 60_000
     with (
         House(folder / "kept", calls, WORKERS, THREADS) as a,
         House(folder / "pruned", calls, WORKERS, THREADS, keep=60) as b,
     ):
         for house in (a, b):
-            bulk.build(house.outbox, settled=20_000 if QUICK else 60_000, pending=0)
+            bulk.bring(calls, old, 0, house.outbox)
             house.sink()
             house.serve()
-        before = bulk.events(b.outbox)
+        left = old
         for turn in range(ROUNDS):
             for house, found in ((a, kept), (b, pruned)):
                 deliverer = house.deliver()
@@ -193,11 +223,14 @@ def g2(calls: Calls, folder: Path) -> Figure:
                 )
                 deliverer.stop()
                 found.append(percentile([one[1] for one in done["lines"]], 0.99))
-        gone = before + PRUNED_CALLS * ROUNDS - bulk.events(b.outbox)
-    if not gone:
-        raise RuntimeError("nothing was pruned")
+            before, left = left, bulk.events(b.outbox, old)
+            if not 0 < left < before:
+                raise RuntimeError(
+                    f"not all of round {turn + 1} was spent on pruning: {left} of {before} old events are left"
+                )
     notes = [
-        f"{PRUNED_RATE} calls/s; p99 {middle(kept) / 1e6:.1f} ms without, {middle(pruned) / 1e6:.1f} ms with pruning; {gone} events went meanwhile"
+        f"{PRUNED_RATE} calls/s; p99 {middle(kept) / 1e6:.1f} ms without, {middle(pruned) / 1e6:.1f} ms with pruning",
+        f"{old - left:,} of {old:,} old events went meanwhile, in each round some",
     ]
     return Figure(
         [Part("p99 with pruning ÷ without", [p / k for p, k in zip(pruned, kept, strict=True)], at_most=2)], notes

@@ -3,50 +3,57 @@
 import subprocess
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 
 from bench import bulk, seed
-from bench.calls import PATH, Calls, read
+from bench.calls import Calls, read
 from bench.figure import QUICK, ROUNDS, Figure, Part, middle
-from bench.figures.receive import ALL, KEPT
-from bench.house import CACHE, ROOT, House, Program
+from bench.figures.receive import ALL, r3, received
+from bench.house import ROOT, House, run_load
 from connector.domain.accepted import Accepted
 from connector.domain.clock import MINUTE
 from connector.domain.delivery import DeliveryState
-from connector.domain.judgement import judge
-from connector.domain.keyrecord import Key
-from connector.domain.request import UnverifiedRequest, VerifiedRequest
-from connector.outbox.port import LinkChange, NewCall, Settlement, Take
+from connector.outbox.port import LinkChange, Settlement, Take
 from connector.outbox.sqlite.queue import SqliteQueue
 
+FEW = 1000
 PENDING = 100_000 if QUICK else 1_000_000
 SETTLED = 200_000 if QUICK else 5_000_000
-CLAIMS = 500
+WAITING = 100_000  # pending beside the settled ones
+CLAIMS = 450
+WORK = 200
 
 
 def m1(calls: Calls, folder: Path) -> Figure:
-    """Memory of receiver and deliverer at work."""
-    found: dict[int, list[float]] = {1000: [], PENDING: []}
-    for pending, values in found.items():
-        with House(folder / "memory", calls) as house:
-            bulk.build(house.outbox, settled=0, pending=pending)
-            house.sink(50)
-            programs: list[Program] = [house.serve(), house.deliver()]
-            time.sleep(2)
-            for _ in range(max(ROUNDS, 5)):
-                time.sleep(0.4)
+    """Memory of receiver and deliverer, each started anew, when both have worked."""
+    found: dict[int, list[float]] = {FEW: [], PENDING: []}
+    file = calls.file(ALL)
+    with House(folder / "few", calls) as few, House(folder / "many", calls) as many:
+        bulk.bring(calls, 0, PENDING, many.outbox)
+        for turn in range(ROUNDS):
+            bulk.bring(calls, 0, FEW, few.outbox)
+            for house, values in ((few, found[FEW]), (many, found[PENDING])):
+                sink = house.sink(50)
+                programs = [house.serve(), house.deliver()]
+                run_load(file, programs[0].port, WORK, first=turn * WORK, connections=16)
+                sink.wait(WORK, programs[1])
                 values.append(sum(program.pss() for program in programs) / 1024**2)
-    small, large = found[1000], found[PENDING]
+                for program in (*programs, sink.program):
+                    program.stop()
+    small, large = found[FEW], found[PENDING]
     return Figure(
         [
             Part(
-                f"memory with {PENDING} pending ÷ with 1,000",
+                f"memory with {PENDING:,} pending ÷ with {FEW:,}",
                 [b / s for b, s in zip(large, small, strict=True)],
                 at_most=1.1,
             ),
             Part("memory, MiB", large, at_most=160),
         ],
-        [f"{middle(small):.0f} MiB with 1,000 pending, {middle(large):.0f} MiB with {PENDING} (PSS of all processes)"],
+        [
+            f"{middle(small):.0f} MiB with {FEW:,} pending, {middle(large):.0f} MiB with {PENDING:,} (PSS of all processes)"
+        ],
     )
 
 
@@ -83,27 +90,21 @@ def _claims(outbox: Path, count: int) -> float:
 
 def g1(calls: Calls, folder: Path) -> Figure:
     """Claim and settle in an outbox of millions."""
-    del calls
-    large = CACHE / f"bulk-{SETTLED}.db"
-    CACHE.mkdir(exist_ok=True)
-    if not large.exists():
-        bulk.build(large.with_suffix(".new"), SETTLED, 100_000)
-        bulk.move(large.with_suffix(".new"), large)
     folder.mkdir(parents=True, exist_ok=True)
-    small = folder / "small.db"
+    small, large = folder / "small.db", folder / "large.db"
     times: dict[Path, list[float]] = {small: [], large: []}
-    bulk.build(small, 500, 500)
-    for outbox in times:
-        _claims(outbox, 64)  # warms up
+    bulk.bring(calls, SETTLED, WAITING, large)
+    _claims(large, 64)  # warms up
     for _ in range(ROUNDS):
+        bulk.bring(calls, FEW // 2, FEW // 2, small)
         for outbox, found in times.items():
-            if outbox is small:
-                for file in bulk.files(small):
-                    file.unlink()
-                bulk.build(small, 500, 500)
-            found.append(_claims(outbox, CLAIMS - 50))
+            found.append(_claims(outbox, CLAIMS))
+    size = large.stat().st_size
+    for outbox in times:
+        bulk.remove(outbox)
     notes = [
-        f"{middle(times[small]):.2f} ms per delivery with 1,000 rows, {middle(times[large]):.2f} ms with {SETTLED} settled, 100,000 pending; {large.stat().st_size / 1024**3:.1f} GiB"
+        f"{middle(times[small]):.2f} ms per delivery with {FEW:,} rows, {middle(times[large]):.2f} ms with the others",
+        f"{SETTLED:,} settled, {WAITING:,} pending: {size / 1024**3:.1f} GiB",
     ]
     return Figure(
         [
@@ -118,60 +119,46 @@ def g1(calls: Calls, folder: Path) -> Figure:
 
 
 def s1(calls: Calls, folder: Path) -> Figure:
-    """Bytes on disk per event."""
-    outbox = KEPT
-    if not (outbox.exists() and bulk.events(outbox) == ALL):
-        outbox = folder / "size.db"
-        folder.mkdir(parents=True, exist_ok=True)
-        seed.fill(outbox, _signed(calls))
-    bulk.route(outbox)
-    bodies = sum(len(one.partition(b"\r\n\r\n")[2]) for one in read(calls.file(ALL)))
-    count, size = bulk.events(outbox), bulk.size(outbox)
-    for file in bulk.files(outbox):
-        file.unlink()
+    """Bytes on disk per event: of R3's outbox."""
+    with House(folder / "size", calls) as house:
+        if not received(folder).exists():
+            r3(calls, folder)
+        bulk.move(received(folder), house.outbox)
+        bulk.route(house)
+        bodies = sum(len(one.partition(b"\r\n\r\n")[2]) for one in islice(read(calls.file(ALL)), ALL))
+        count, size = bulk.events(house.outbox), bulk.size(house.outbox)
+    if count != ALL:
+        raise RuntimeError(f"{count} events are there, not {ALL}")
     value = (size / count) / (bodies / ALL)
     return Figure(
         [Part("bytes on disk ÷ bytes of the body", [value], at_most=1.0)],
-        [f"{count} events: {size / count:.0f} bytes on disk each, bodies of {bodies / ALL:.0f} bytes"],
+        [
+            f"{count:,} events: {size / count:.0f} bytes on disk each, bodies of {bodies / ALL:.0f} bytes",
+            "weighed, not timed: once",
+        ],
     )
-
-
-def _signed(calls: Calls):  # type: ignore[no-untyped-def]
-    from connector.domain.source import Proof, Source
-
-    source = Source(
-        name="shop", path=PATH, host=seed.HOST, proof=Proof.KEY_FILE, account=seed.ACCOUNT, past=10**6, future=10**6
-    )
-    key = Key(calls.key.public_key(), "the file")
-    for raw in read(calls.file(ALL)):
-        head, _, body = raw.partition(b"\r\n\r\n")
-        headers = tuple(tuple(line.split(": ", 1)) for line in head.decode().split("\r\n")[1:])
-        now = round(time.time() * 1000)
-        verdict = judge(
-            UnverifiedRequest("shop", "POST", PATH, headers, body, now, "127.0.0.1", secure=True),
-            source,
-            lambda *_a, **_k: key,
-            now=now,
-        )
-        assert isinstance(verdict, VerifiedRequest), verdict
-        yield NewCall(verdict, now + 10**9)
 
 
 def u1(calls: Calls, folder: Path) -> Figure:
     """How long a look takes."""
-    ours, flask = [], []
-    with House(folder / "status", calls) as house:
-        bulk.build(house.outbox, settled=0, pending=PENDING)
-        for turn in range(max(ROUNDS, 5) * 2 + 1):
-            looked = _wall([sys.executable, "-m", "connector", "status", "--config", house.folder / "config.toml"])
-            imported = _wall([sys.executable, "-c", "import flask"])
-            if turn:  # the first one warms up
-                ours.append(looked)
-                flask.append(imported)
-    notes = [f"{middle(ours) * 1e3:.0f} ms; import flask: {middle(flask) * 1e3:.0f} ms"]
-    return Figure(
-        [Part("`connector status` ÷ import flask", [o / f for o, f in zip(ours, flask, strict=True)], at_most=2)], notes
-    )
+    parts, notes = [], []
+    for settled, pending in ((0, PENDING), (SETTLED, WAITING)):
+        ours, flask = [], []
+        with House(folder / "status", calls) as house:
+            bulk.bring(calls, settled, pending, house.outbox)
+            for turn in range(ROUNDS + 1):
+                looked = _wall([sys.executable, "-m", "connector", "status", "--config", house.folder / "config.toml"])
+                imported = _wall([sys.executable, "-c", "import flask"])
+                if turn:  # the first one warms up
+                    ours.append(looked)
+                    flask.append(imported)
+        what = f"{settled + pending:,} deliveries"
+        ratios = [o / f for o, f in zip(ours, flask, strict=True)]
+        parts.append(Part(f"`status` ÷ import flask, {what}", ratios, at_most=2))
+        notes.append(
+            f"{what}, {pending:,} pending: {middle(ours) * 1e3:.0f} ms; import flask {middle(flask) * 1e3:.0f} ms"
+        )
+    return Figure(parts, notes)
 
 
 def _wall(command: list[object]) -> float:

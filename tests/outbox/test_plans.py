@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from bench import bulk, seed
+from bench import seed
 from connector.domain.accepted import Accepted
 from connector.domain.clock import MINUTE
 from connector.domain.delivery import DeliveryState
@@ -22,7 +22,7 @@ def test_no_step_of_a_delivery_looks_through_a_whole_table(tmp_path: Path) -> No
     database, _ = seed.open_inbox(outbox)
     asked: set[str] = set()
     database.conn.set_trace_callback(asked.add)
-    bulk.route_with(SqliteQueue(database))
+    seed.route(SqliteQueue(database))
     queue = SqliteQueue(database)
     now = seed.now() + MINUTE
     dues = queue.due(now, "people", "crm", "contact", 10)
