@@ -8,7 +8,7 @@ FUZZ   ?= .venv-fuzz
 SECONDS_EACH ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test simulate mutants conformance torture kills commits real-servers bench fuzz fuzz-guided check format wheel clean
+.PHONY: help setup demo test simulate mutants conformance torture kills commits real-servers bench plots fuzz fuzz-guided check format wheel clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ real-servers: setup ## install Tryton and Kinto apart (.venv-tryton, .venv-kinto
 
 bench: setup ## the figures of speed, size and calls to the CRM, under 10 min (ONLY=R1,E1; QUICK=1: a short look)
 	@$(BIN)/python -m bench.run $(ONLY)
+
+plots: setup ## draw what the last whole `make bench` has found into docs/
+	@$(BIN)/python -m bench.plot
 
 fuzz: setup ## fuzz decoder, XML, signature, key record and HTTP edge; prints inputs and branch coverage (ARGS="--seconds 600")
 	@$(BIN)/python -m tests.fuzz $(ARGS)

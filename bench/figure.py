@@ -50,11 +50,11 @@ class Part:
 
 @dataclass
 class Figure:
-    """A line of the table, with what else is worth knowing. `rates` are what the ratios were made of, a second."""
+    """A line of the table, with what else is worth knowing. `rates`: what was done in a second, ours first."""
 
     parts: list[Part]
     notes: list[str] = field(default_factory=list)
-    rates: dict[str, list[float]] = field(default_factory=dict)
+    rates: dict[str, dict[str, list[float]]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         first = self.parts[0].as_json()
@@ -63,7 +63,10 @@ class Figure:
             "holds": all(part.holds for part in self.parts),
             "parts": [p.as_json() for p in self.parts],
             "notes": self.notes,
-            "rates": {name: [round(one, 1) for one in rounds] for name, rounds in self.rates.items()},
+            "rates": {
+                what: {who: [round(one, 1) for one in rounds] for who, rounds in of.items()}
+                for what, of in self.rates.items()
+            },
         }
 
 

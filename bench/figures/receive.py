@@ -1,6 +1,7 @@
 """R1 R2 R3 G2: how many calls are taken, and how long the slowest waits."""
 
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,16 @@ from bench.calls import Calls
 from bench.figure import CONNECTIONS, QUICK, ROUNDS, THREADS, WORKERS, Figure, Part, middle, percentile
 from bench.house import TOOLS, House, Program, free_port, run_load, until_ready, wait_for
 
-CALLS = 1000 if QUICK else 4000  # in a round: two seconds of work, or three
-PROVEN = 2000 if QUICK else 6000
-SLOW_CALLS = 100 if QUICK else 400  # where a sync takes 5 ms, and each call has one of its own
-WARM = 200
+ROUND = 0.7 if QUICK else 2.0  # seconds
+WARM = 300
+LEAST = 300  # calls in a round: fewer have no 99th percentile
 ALL = 20_000 if QUICK else 100_000
 TRACED = 300
 PRUNED_RATE = 300
 PRUNED_CALLS = 600 if QUICK else 900
+
+
+Runs = dict[str, list[dict[str, Any]]]
 
 
 def _gunicorn(
@@ -59,11 +62,9 @@ def r1(calls: Calls, folder: Path) -> Figure:
         House(folder / "short", calls, WORKERS, THREADS) as c,
     ):
         programs = [a.serve(), b.serve(module=only), c.serve({"VERIFY_ONLY": "short"}, only)]
-        for program in programs:
-            run_load(file, program.port, WARM, connections=CONNECTIONS)
+        counts = [_warm(file, program) for program in programs]
         for turn in range(ROUNDS):
-            for name, program in zip(rates, programs, strict=True):
-                count = CALLS if name == "stored" else PROVEN
+            for name, program, count in zip(rates, programs, counts, strict=True):
                 before = program.cpu()
                 done = run_load(file, program.port, count, first=WARM + turn * count, connections=CONNECTIONS)
                 used[name].append((program.cpu() - before) / count * 1e6)
@@ -79,7 +80,13 @@ def r1(calls: Calls, folder: Path) -> Figure:
     return Figure(
         [Part("stored ÷ proven only", [o / b for o, b in zip(ours, bare, strict=True)], at_least=0.65)],
         notes,
-        {"stored, signatures verified": ours, "proven only": bare},
+        {
+            "calls, proven": {
+                "and stored": ours,
+                "and not stored (Flask route)": bare,
+                "and not stored (short cut)": short,
+            }
+        },
     )
 
 
@@ -87,11 +94,9 @@ def r2(calls: Calls, folder: Path) -> Figure:
     """Storing, compared with a commit for each call."""
     file = calls.file(ALL)
     ours, sync, gthread, unproven = "ours", "Flask, sync", "Flask, gthread", "Flask, sync, nothing proven"
-    fast = _against_flask(
-        calls, folder, file, {ours: CALLS, sync: CALLS // 2, gthread: CALLS // 2, unproven: CALLS // 2}, {}
-    )
+    fast = _against_flask(calls, folder, file, (ours, sync, gthread, unproven), {})
     slower = {"LD_PRELOAD": str(TOOLS / "slowsync.so"), "SLOWSYNC_US": "5000"}
-    slow = _against_flask(calls, folder, file, {ours: CALLS // 2, sync: SLOW_CALLS, gthread: SLOW_CALLS}, slower)
+    slow = _against_flask(calls, folder, file, (ours, sync, gthread), slower)
     bare = fast.pop(unproven)
     notes = [_said(name, runs) for name, runs in fast.items()]
     notes += [f"with a sync 5 ms slower, {_said(name, runs)}" for name, runs in slow.items()]
@@ -108,17 +113,12 @@ def r2(calls: Calls, folder: Path) -> Figure:
             Part("p99 ÷ theirs, sync 5 ms slower", [1 / one for one in _ratios(slow, "p99")], at_most=0.25),
         ],
         notes,
-        {
-            "stored, a commit a call, sync": [one["rate"] for one in fast[sync]],
-            "stored, a commit a call, gthread": [one["rate"] for one in fast[gthread]],
-            "stored, a sync 5 ms slower": [one["rate"] for one in slow[ours]],
-            "a commit a call, sync, 5 ms slower": [one["rate"] for one in slow[sync]],
-            "a commit a call, gthread, 5 ms slower": [one["rate"] for one in slow[gthread]],
-        },
+        {"calls, proven and stored": _rates(fast), "the same where a sync takes 5 ms longer": _rates(slow)},
     )
 
 
-Runs = dict[str, list[dict[str, Any]]]
+def _rates(runs: Runs) -> dict[str, list[float]]:
+    return {name: [one["rate"] for one in of] for name, of in runs.items()}
 
 
 def _said(name: str, runs: list[dict[str, Any]]) -> str:
@@ -126,17 +126,24 @@ def _said(name: str, runs: list[dict[str, Any]]) -> str:
     return f"{name}: {rate:.0f} calls/s, p99 {p99 * 1e3:.0f} ms"
 
 
-def _against_flask(calls: Calls, folder: Path, file: Path, counts: dict[str, int], env: dict[str, str]) -> Runs:
-    """Let them take turns; `counts` says how many calls each gets in a round: about as long for each."""
-    runs: Runs = {name: [] for name in counts}
+def _warm(file: Path, program: Program) -> int:
+    """Send the first calls, which count for nothing; return how many calls make a round for this server."""
+    run_load(file, program.port, WARM // 3, connections=CONNECTIONS)
+    rest = WARM - WARM // 3
+    seconds = run_load(file, program.port, rest, first=WARM // 3, connections=CONNECTIONS)["seconds"]
+    return min(max(round(ROUND * rest / seconds), LEAST), (ALL - WARM) // ROUNDS)
+
+
+def _against_flask(calls: Calls, folder: Path, file: Path, names: Sequence[str], env: dict[str, str]) -> Runs:
+    """Let them take turns, about as long each."""
+    runs: Runs = {name: [] for name in names}
     with ExitStack() as stack:
-        ports = [_server(stack.enter_context(House(folder / f"flask-{n}", calls, WORKERS, THREADS)), name, env).port
-                 for n, name in enumerate(counts)]  # fmt: skip
-        for port in ports:
-            run_load(file, port, WARM, connections=CONNECTIONS)
+        houses = [stack.enter_context(House(folder / f"{n}", calls, WORKERS, THREADS)) for n in range(len(names))]
+        servers = [_server(house, name, env) for house, name in zip(houses, names, strict=True)]
+        counts = [_warm(file, server) for server in servers]
         for turn in range(ROUNDS):
-            for port, (name, count) in zip(ports, counts.items(), strict=True):
-                done = run_load(file, port, count, first=WARM + turn * count, connections=CONNECTIONS)
+            for name, server, count in zip(names, servers, counts, strict=True):
+                done = run_load(file, server.port, count, first=WARM + turn * count, connections=CONNECTIONS)
                 runs[name].append({"rate": count / done["seconds"], "p99": done["p99"]})
     return runs
 
