@@ -62,6 +62,8 @@ def remade(made: NewCall, said: bytes, at: int) -> NewCall:
     request = UnverifiedRequest("shop", "POST", PATH, old.headers, said, at, old.peer, secure=True)
     verified = VerifiedRequest(request, None, at)
     return NewCall(verified, at)
+
+
 def route(queue: SqliteQueue) -> None:
     """Route what is new, as a deliverer with the plain mapping would."""
     mappings = load_mappings(Path(__file__).parent / "mappings" / "plain")

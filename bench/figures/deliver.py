@@ -11,7 +11,7 @@ from bench.figure import QUICK, ROUNDS, Figure, Part, middle
 from bench.house import House
 
 SLOW = 400 if QUICK else 960
-FAST = {"ours": 1500, "bare": 3000, "requests": 700} if QUICK else {"ours": 3000, "bare": 6000, "requests": 1500}
+FAST = {"ours": 1500, "bare": 3000, "requests": 700} if QUICK else {"ours": 3000, "bare": 10_000, "requests": 1500}
 PENDING = 100_000 if QUICK else 1_000_000
 CONCURRENCY = 16
 
@@ -25,7 +25,7 @@ def _rate(calls: Calls, folder: Path, kind: str, latency: float, count: int) -> 
             program = house.deliver("--drain")
         else:
             file = house.folder / "bodies"
-            file.write_bytes(b"".join(_expected(person) + b"\n" for person in range(1, count + 1)))
+            file.write_bytes(b"".join(_expected(1 + n % 1000) + b"\n" for n in range(count)))
             program = house.start(
                 kind, [sys.executable, "-m", "bench.baselines.bare_client", kind, sink.url, file, str(CONCURRENCY)]
             )
@@ -108,9 +108,11 @@ def d2(calls: Calls, folder: Path) -> Figure:
         ],
         [f"{middle(ours):.0f}/s, bare {middle(rates['bare']):.0f}/s, requests.post {middle(rates['requests']):.0f}/s"],
         {
-            "delivered, 0 ms CRM": ours,
-            "bare client, 0 ms": rates["bare"],
-            "bare requests.post, 0 ms": rates["requests"],
+            "deliveries to a CRM that takes no time": {
+                "ours": ours,
+                "bare client": rates["bare"],
+                "bare requests.post": rates["requests"],
+            }
         },
     )
 
