@@ -56,14 +56,6 @@ def fill(outbox: Path, calls: Iterable[NewCall]) -> None:
     database.close()
 
 
-def remade(made: NewCall, said: bytes, at: int) -> NewCall:
-    """Return the call with another body, come in at another time."""
-    old = made.request.request
-    request = UnverifiedRequest("shop", "POST", PATH, old.headers, said, at, old.peer, secure=True)
-    verified = VerifiedRequest(request, None, at)
-    return NewCall(verified, at)
-
-
 def route(queue: SqliteQueue) -> None:
     """Route what is new, as a deliverer with the plain mapping would."""
     mappings = load_mappings(Path(__file__).parent / "mappings" / "plain")
