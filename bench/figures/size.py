@@ -35,9 +35,9 @@ def m1(calls: Calls, folder: Path) -> Figure:
             bulk.bring(calls, 0, FEW, few.outbox)
             for house, values in ((few, found[FEW]), (many, found[PENDING])):
                 sink = house.sink(50)
-                programs = [house.serve(), house.deliver()]
-                run_load(file, programs[0].port, WORK, first=turn * WORK, connections=16)
-                sink.wait(WORK, programs[1])
+                programs = [house.deliver(), house.serve()]
+                run_load(file, programs[1].port, WORK, first=turn * WORK, connections=16)
+                sink.wait(WORK, programs[0])
                 values.append(sum(program.pss() for program in programs) / 1024**2)
                 for program in (*programs, sink.program):
                     program.stop()
