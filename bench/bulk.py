@@ -52,9 +52,10 @@ def bring(calls: Calls, settled: int, pending: int, outbox: Path) -> None:
 
     The pending ones that are due first are real calls, of persons 1, 2, 3 …
     """
-    kept = CACHE / f"outbox-{settled}-{pending}-{_made_by()}.db"
-    for old in CACHE.glob(f"outbox-{settled}-{pending}-*"):
-        if old != kept or old.stat().st_mtime < time.time() - _FRESH:
+    made_by = _made_by()
+    kept = CACHE / f"outbox-{settled}-{pending}-{made_by}.db"
+    for old in CACHE.glob("outbox-*.db"):
+        if not old.stem.endswith(made_by) or old.stat().st_mtime < time.time() - _FRESH:
             old.unlink()
     if not kept.exists():
         with (
