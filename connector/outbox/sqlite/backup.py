@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from connector.outbox.port import OutboxBrokenError, OutboxError
-from connector.outbox.sqlite import schema
 from connector.outbox.sqlite.database import Database, translated
+from connector.outbox.sqlite.marks import APPLICATION_ID
 
 _PAGES: Final = 2000  # copied at a time; writers go on in between
 _PAUSE: Final = 0.001
@@ -54,7 +54,7 @@ def check(path: Path) -> str:
         raise OutboxError(f"there is no outbox at {path}")
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)) as conn:
-            if conn.execute("PRAGMA application_id").fetchone()[0] != schema.APPLICATION_ID:
+            if conn.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
                 return "it is not an outbox"
             found = [str(row[0]) for row in conn.execute("PRAGMA quick_check(3)").fetchall()]
             return "" if found == ["ok"] else "; ".join(" ".join(one.split()) for one in found)

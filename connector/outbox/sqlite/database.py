@@ -11,13 +11,11 @@ from functools import wraps
 from pathlib import Path
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
-import sqlite_utils
-
 from connector.domain.accepted import Hasher
 from connector.domain.record import Record, RecordKind
 from connector.outbox.port import OutboxBrokenError, OutboxBusyError, OutboxError, OutboxFullError, OutboxVersionError
-from connector.outbox.sqlite import schema
 from connector.outbox.sqlite.lock import Lock, NoLock, WriteLock
+from connector.outbox.sqlite.marks import APPLICATION_ID, VERSION
 
 _WAL_LIMIT = 64 * 1024 * 1024  # bytes that the WAL file keeps after a checkpoint
 _CHECKPOINT_PAGES = 1000
@@ -91,27 +89,29 @@ class Database:
                 self.conn.execute("PRAGMA auto_vacuum = INCREMENTAL")
                 # A call is about 800 bytes: nine to a page of this size waste little, four to the usual one a sixth.
                 self.conn.execute("PRAGMA page_size = 8192")
-                self.conn.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+                self.conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             self._check_version()
             self.conn.execute("PRAGMA journal_mode = WAL")
             self.conn.execute("PRAGMA synchronous = FULL")
             self.conn.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT}")
             self.conn.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-            if self.conn.execute("PRAGMA user_version").fetchone()[0] < schema.VERSION:
-                schema.migrations.apply(sqlite_utils.Database(self.conn))
+            if self.conn.execute("PRAGMA user_version").fetchone()[0] < VERSION:
+                from connector.outbox.sqlite import schema  # noqa: PLC0415 - only a new file, or an upgrade, needs it
+
+                schema.apply(self.conn)
                 self.conn.execute(
                     "INSERT INTO meta VALUES ('hash_key', ?) ON CONFLICT DO NOTHING", (secrets.token_bytes(32),)
                 )
-                self.conn.execute(f"PRAGMA user_version = {schema.VERSION}")
+                self.conn.execute(f"PRAGMA user_version = {VERSION}")
 
     def _check_version(self) -> None:
         found = self.conn.execute("PRAGMA user_version").fetchone()[0]
         application = self.conn.execute("PRAGMA application_id").fetchone()[0]
-        if application != schema.APPLICATION_ID:
+        if application != APPLICATION_ID:
             raise OutboxBrokenError(f"{self.path} is not an outbox; name another file under [outbox] path")
-        if found > schema.VERSION:
+        if found > VERSION:
             raise OutboxVersionError(
-                f"{self.path} was written by a newer version (schema {found}, this one knows {schema.VERSION}); "
+                f"{self.path} was written by a newer version (schema {found}, this one knows {VERSION}); "
                 "upgrade the connector, or restore a backup from before"
             )
 

@@ -4,12 +4,16 @@ Small on purpose: names, records and field lists are stored once and referred to
 one index only.
 """
 
+from sqlite3 import Connection
+
 from sqlite_utils import Database, Migrations
 
-APPLICATION_ID = 0x436F7043  # "CopC": marks the file as an outbox
-VERSION = 1
-
 migrations = Migrations("connector")
+
+
+def apply(conn: Connection) -> None:
+    """Bring the tables up to date."""
+    migrations.apply(Database(conn))
 
 
 @migrations()
