@@ -39,6 +39,7 @@ KEEP_ALIVE = 130.0
 """Seconds that an answered connection may rest: longer than proxies keep theirs, so that they are the ones to close."""
 
 _RECEIVE = 256 * 1024
+_ACCEPT = 64  # connections in one round
 _SEND_TIMEOUT = 5
 _LINGER = 2.0
 _STOP_REST = 1.0
@@ -174,6 +175,10 @@ class CallWorker(ThreadWorker):  # type: ignore[misc]
             self._close_overdue()
 
     def accept(self, listener: Any) -> bool:
+        """Take the connections that wait, and tell whether there may be more; one a round, each would wait a commit."""
+        return all(self._accept_one(listener) for _ in range(_ACCEPT))
+
+    def _accept_one(self, listener: Any) -> bool:
         """Take a connection and tell whether there was one; if there are too many, the longest silent one goes.
 
         While all of them are young, the next ones wait in the system's queue: a burst of prompt callers is no attack.
