@@ -17,6 +17,7 @@ from connector.outbox.port import OutboxBusyError
 
 _POLL_FIRST = 0.0002
 _POLL_LONGEST = 0.005
+_POLL_LONGER = 1.2  # each look waits that much longer than the last: what is waited too long is a fifth at most
 
 
 class Lock(Protocol):
@@ -68,7 +69,7 @@ class WriteLock:
                         "another process has been writing to the outbox for too long; see whether one hangs"
                     ) from None
                 time.sleep(wait)
-                wait = min(wait * 1.5, _POLL_LONGEST)
+                wait = min(wait * _POLL_LONGER, _POLL_LONGEST)
             else:
                 return
 
