@@ -344,3 +344,22 @@ def test_s8_what_a_late_write_went_into_is_written_whole_by_whoever_is_linked_to
     world.call("update", 7, at=2, email="b@x.nl", name="A")
     world.wait(60_000)
     assert world.contacts() == [{"email": "b@x.nl", "firstname": "A"}]
+
+
+def test_s11_who_lost_its_link_searches_only_when_its_own_last_write_surely_shows():
+    """8 gave the contact that it shared with 7 an address, left it, and comes back with that address: it may be found."""
+    world = World(crm=SmallCrm(lag=30_000))
+    world.call("create", 7, email="a@x.nl", name="A")
+    world.wait(60_000)
+    world.call("create", 8, email="a@x.nl", name="B")
+    world.wait(60_000)
+    world.call("update", 8, at=1, email="b@x.nl", name="B")
+    world.settle()
+    world.call("delete", 8, at=2)
+    world.settle()
+    world.call("create", 8, at=3, email="b@x.nl", name="B")
+    world.settle()
+    assert world.states()[-2:] == ["skipped", "pending"]
+    world.wait(60_000)
+    assert world.states()[-1] == "delivered"
+    assert sorted(contact["email"] for contact in world.contacts()) == ["a@x.nl", "b@x.nl"]

@@ -28,8 +28,13 @@ class Locks:
         return {row[0]: (row[1], row[2], row[3]) for row in rows}
 
     @staticmethod
-    def locked_until(held: Mapping[bytes, Lock], record: int, keys: Iterable[bytes], now: Instant) -> Instant | None:
-        """Return when to ask again, None when all keys are free for that record."""
+    def locked_until(
+        held: Mapping[bytes, Lock], record: int, keys: Iterable[bytes], now: Instant, *, linked: bool
+    ) -> Instant | None:
+        """Return when to ask again, None when all keys are free for that record.
+
+        What lasts from a write of its own keeps it away as well unless it is linked: it would have to search.
+        """
         latest: Instant | None = None
         for key in keys:
             lock = held.get(key)
@@ -38,7 +43,7 @@ class Locks:
             delivery, owner, until = lock
             if delivery is not None:
                 until = now + BUSY_FOR
-            elif owner == record or not now < until < now + HOUR:  # nothing lasts an hour: the clock was set back
+            elif (linked and owner == record) or not now < until < now + HOUR:  # an hour: the clock was set back
                 continue
             latest = until if latest is None else max(latest, until)
         return latest

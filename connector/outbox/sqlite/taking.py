@@ -42,7 +42,7 @@ class Taking:
             granted.append(False)
             if row is None:
                 continue
-            record, mapping, event, link, version, doubts, is_leased = row
+            record, mapping, event, link, version, doubts, linked, is_leased = row
             if event != take.event_id or (version or 0) != take.link_version or record in marked:
                 continue
             if take.removes and self._links.is_shared(record, destination, obj):
@@ -50,7 +50,7 @@ class Taking:
             if is_leased or (record, mapping) in lines:
                 later.append((now + BUSY_FOR, take.delivery_id))
                 continue
-            locked = self._locks.locked_until(held, record, take.keys, now)
+            locked = self._locks.locked_until(held, record, take.keys, now, linked=bool(linked))
             if locked is not None:
                 later.append((locked, take.delivery_id))
                 continue
@@ -66,11 +66,11 @@ class Taking:
 
     def _rows(
         self, takes: Sequence[Take], destination: int, obj: int
-    ) -> dict[int, tuple[int, int, int, int | None, int | None, str | None, int]]:
+    ) -> dict[int, tuple[int, int, int, int | None, int | None, str | None, int, int]]:
         """Return what the wishes are about, by delivery; one that is not pending any more is not there."""
         marks, ids = among([take.delivery_id for take in takes])
         rows = self._db.conn.execute(
-            "SELECT d.id, d.record, d.mapping, d.event, k.id, k.version, k.doubt_events, EXISTS ("
+            "SELECT d.id, d.record, d.mapping, d.event, k.id, k.version, k.doubt_events, k.crm_id IS NOT NULL, EXISTS ("
             "  SELECT 1 FROM deliveries o WHERE o.record = d.record AND o.mapping = d.mapping"
             f"  AND o.state IN (0, 1, 6, 7) AND o.state = {LEASED})"
             " FROM deliveries d"

@@ -204,7 +204,8 @@ class Model:
             lock = self.locks.get(key)
             if lock is not None and lock.holder is not None:
                 return "busy"
-            if lock is not None and lock.record != one.record and now < lock.until < now + HOUR:
+            linked = link in self.links and self.links[link].crm_id is not None
+            if lock is not None and not (lock.record == one.record and linked) and now < lock.until < now + HOUR:
                 return "busy"
         return ""
 
