@@ -288,8 +288,8 @@ class Engine:
                 if batch is not None:
                     open_jobs[verb, batch] = job
             job.append(attempt)
-        if jobs:
-            self._together[mapping.name] = 2 * len(attempts) // len(jobs)
+        if jobs and self._batch_hint(mapping) > 1:
+            self._together[mapping.name] = 2 * len(attempts) // len(jobs)  # twice, so that they can grow again
         return jobs[:room]
 
     def _submit(self, job: Job) -> None:

@@ -99,17 +99,20 @@ def decode_form(body: bytes, charset: str = "", bounds: Bounds = DEFAULT_BOUNDS)
     branches = 0
     for pair in _prepared(body).split("&"):
         key, _, value = pair.partition("=")
-        if len(key) > bounds.key:
-            return FormError("key", f"a key longer than {bounds.key} bytes")
         place = places.get(key)
-        if place is not None:
+        if place is not None and len(key) <= bounds.key:
             if "%" in value or not is_ascii:
                 value = text(value)
-            if place[0]:
-                flat.setdefault(place[0], {})[place[1]] = value
+            top, name = place
+            if not top:
+                values[name] = value
+            elif top in flat:
+                flat[top][name] = value
             else:
-                values[place[1]] = value
+                flat[top] = {name: value}
             continue
+        if len(key) > bounds.key:
+            return FormError("key", f"a key longer than {bounds.key} bytes")
         raw = key
         if "%" in key or not is_ascii:
             key = text(key)
