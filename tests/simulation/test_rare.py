@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from connector.domain.change import Verb, WhenGone
 from connector.domain.event import EventType
 from connector.domain.outcome import Outcome, OutcomeKind
@@ -269,6 +271,16 @@ def test_s16_a_state_that_comes_while_the_one_before_it_fails_to_go_whole_goes_w
     world.engine.pool.hold_back = False
     world.wait(60_000)
     assert world.contacts() == [{"email": "a@x.nl", "firstname": "A", "city": "Ede"}]
+
+
+@pytest.mark.parametrize("state", [{"name": "A", "city": "Veere"}, {"name": "A", "city": "Ede"}])
+def test_s16_a_state_that_is_decided_beside_the_delete_of_the_other_one_goes_whole(state):
+    """Both are due at once; that 7 is to go whole is known only when the delete of 8 is written down."""
+    world = World()
+    sharing_until_8_is_deleted(world)
+    world.call("update", 7, at=2, email="a@x.nl", **state)
+    world.wait(60_000)
+    assert world.contacts() == [{"email": "a@x.nl", "firstname": "A", "city": state["city"]}]
 
 
 def test_s5_a_delete_does_not_go_out_because_the_state_before_it_was_to_go_whole():

@@ -54,11 +54,17 @@ class Lines:
 
     def force(self, event: int, mapping: int) -> None:
         """Make a state that waits go whole. A delete has no values: it goes as it is, or not at all (S5)."""
-        self._db.conn.execute(
+        rows = self._db.conn.execute(
             f"UPDATE deliveries SET flags = flags | {Flag.FORCED} WHERE event = ? AND mapping = ?"
-            f" AND state IN ({PENDING}, {HELD}) AND flags & {Flag.DELETE} = 0",
+            f" AND state IN ({PENDING}, {HELD}) AND flags & {Flag.DELETE} = 0 RETURNING record",
             (event, mapping),
-        )
+        ).fetchall()
+        for (record,) in rows:
+            self._decide_anew(record)
+
+    def _decide_anew(self, record: int) -> None:
+        """What was decided about a record a moment ago, without knowing that it goes whole, is not written down."""
+        self._db.conn.execute("UPDATE links SET version = version + 1 WHERE record = ?", (record,))
 
     def is_open(self, record: int, mapping: int, but: int) -> bool:
         """Whether the line has other deliveries that wait, are leased, or stopped."""
@@ -101,6 +107,7 @@ class Lines:
             conn.execute("UPDATE deliveries SET flags = flags | ? WHERE id = ?", (Flag.AGAIN | Flag.FORCED, delivery))
         elif state in (PENDING, HELD):
             conn.execute("UPDATE deliveries SET flags = flags | ? WHERE id = ?", (Flag.FORCED, delivery))
+            self._decide_anew(record)
         else:
             conn.execute(
                 f"UPDATE deliveries SET state = {PENDING}, due_at = NULL, changed_at = ?, priority = ?, attempts = 0,"

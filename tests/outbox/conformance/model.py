@@ -153,6 +153,13 @@ class Model:
     def force(self, one: Delivery) -> None:
         """It goes whole, in the place of one that was to; a delete has nothing to compare."""
         one.forced |= not one.is_delete
+        if not one.is_delete and one.state in (D.PENDING, D.HELD):
+            self.decide_anew(one.record)
+
+    def decide_anew(self, record: str) -> None:
+        """What was decided about the record before does not hold any more."""
+        for key in [key for key in self.links if key[2] == record]:
+            self.touch(key)
 
     def unblock(self, line: Line, now: Instant) -> None:
         """The line's next one is due when nothing else of it is."""
@@ -168,7 +175,9 @@ class Model:
         one.forced = True
         if one.state is D.LEASED:
             one.again = True
-        elif one.state not in (D.PENDING, D.HELD):
+        elif one.state in (D.PENDING, D.HELD):
+            self.decide_anew(one.record)
+        else:
             self.anew(one, now, priority)
             self.unblock(line, now)
         return one
