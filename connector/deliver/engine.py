@@ -267,7 +267,7 @@ class Engine:
             pairs = [(attempt, next(leases)) for attempt in job]
             leased = tuple(Leased(attempt, lease) for attempt, lease in pairs if lease is not None)
             if leased:
-                self._submit(Job(destination.name, mapping.object, leased, send_by, is_probe))
+                self._submit(Job(destination.name, mapping.object, leased, send_by, is_probe, now))
         return any(granted) or Settled.DONE in settled
 
     def _batch_hint(self, mapping: MappingPort) -> int:

@@ -7,8 +7,10 @@ from typing import Protocol
 from connector.crm.port import Crm
 from connector.deliver.limits import Limiter
 from connector.deliver.plan import Attempt
-from connector.domain.clock import Clock, Millis
+from connector.domain.clock import SECOND, Clock, Instant, Millis
 from connector.domain.outcome import Outcome, OutcomeKind
+
+_JUMP: Millis = 5 * SECOND  # less is a clock that is set right little by little
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +23,18 @@ class Leased:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Attempts that go to the CRM together. `send_by` is the last moment a request may leave (clock.elapsed)."""
+    """Attempts that go to the CRM together. `send_by` is the last moment a request may leave (clock.elapsed).
+
+    `decided_at` is the time of day that they were decided by: when it turns out to be earlier than that, what was taken
+    for long past (a create whose answer is missing) may not be.
+    """
 
     destination: str
     object: str
     leased: tuple[Leased, ...]
     send_by: Millis
     is_probe: bool = False
+    decided_at: Instant = 0
 
     @property
     def subjects(self) -> tuple[str, str]:
@@ -73,7 +80,8 @@ class JobGate:
         return not self._is_over()
 
     def _is_over(self) -> bool:
-        return self._is_stopping() or self._clock.elapsed() > self._job.send_by
+        went_back = self._clock.now() < self._job.decided_at - _JUMP
+        return went_back or self._is_stopping() or self._clock.elapsed() > self._job.send_by
 
 
 def perform(job: Job, crm: Crm, gate: JobGate, clock: Clock) -> Finished:

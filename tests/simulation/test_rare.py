@@ -283,6 +283,31 @@ def test_s16_a_state_that_is_decided_beside_the_delete_of_the_other_one_goes_who
     assert world.contacts() == [{"email": "a@x.nl", "firstname": "A", "city": state["city"]}]
 
 
+def test_s22_who_was_stopped_while_the_clock_was_set_back_does_not_take_a_young_doubt_for_an_old_one(monkeypatch):
+    """It had read the time, two hours ahead. When it wakes, the other one has made a contact and heard nothing."""
+    world = World(crm=SmallCrm(lag=30_000))
+    stopped = world.deliverer()
+    due, meanwhile = type(stopped.queue).due, []
+
+    def wakes_late(queue, now, *rest):
+        if queue is stopped.queue and not meanwhile:
+            meanwhile.append("the clock is set back")
+            world.clock.time -= 2 * 3_600_000
+            world.call("create", email="a@x.nl", name="A")
+            world.crm.faults = [lost_reply]
+            world.settle()
+        return due(queue, now, *rest)
+
+    monkeypatch.setattr(type(stopped.queue), "due", wakes_late)
+    stopped.turn()
+    stopped.turn()
+    assert meanwhile
+    assert world.crm.calls == 1  # no look yet: it might not be seen
+    world.wait(120_000)
+    assert world.states() == ["delivered"]
+    assert len(world.contacts()) == 1
+
+
 def test_s5_a_delete_does_not_go_out_because_the_state_before_it_was_to_go_whole():
     """The create was dead (two contacts have the address), and is replayed; the profile is deleted before it leaves."""
     world = World()
