@@ -283,6 +283,23 @@ def test_s16_a_state_that_is_decided_beside_the_delete_of_the_other_one_goes_who
     assert world.contacts() == [{"email": "a@x.nl", "firstname": "A", "city": state["city"]}]
 
 
+def test_s16_a_state_goes_whole_in_the_place_of_a_delete_before_which_one_was_to():
+    """7 is held when 8 is deleted. It is changed, deleted, and comes back as it was before anything leaves."""
+    world = World()
+    sharing_until_8_is_deleted(world)
+    held = Filter(record="profile/1/7")
+    world.desk.hold(held, world.clock.now(), dry_run=False)
+    world.call("update", 7, at=2, email="a@x.nl", name="C", city="Ede")
+    world.settle()
+    world.call("delete", 7, at=3)
+    world.settle()
+    world.call("create", 7, at=4, email="a@x.nl", name="A", city="Ede")
+    world.settle()
+    world.desk.release(held, world.clock.now(), dry_run=False)
+    world.wait(60_000)
+    assert world.contacts() == [{"email": "a@x.nl", "firstname": "A", "city": "Ede"}]
+
+
 def test_s22_who_was_stopped_while_the_clock_was_set_back_does_not_take_a_young_doubt_for_an_old_one(monkeypatch):
     """It had read the time, two hours ahead. When it wakes, the other one has made a contact and heard nothing."""
     world = World(crm=SmallCrm(lag=30_000))

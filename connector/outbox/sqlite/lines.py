@@ -28,6 +28,10 @@ class Flag:
     ERASE: Final = 64  # an operator erases a person: the linked CRM record is removed whatever the mapping says (S28)
 
 
+WHOLE: Final = Flag.FORCED | Flag.DELETE
+"""Whose place a newer state takes as a whole: after an unsent delete, what the CRM has is not what it was thought to."""
+
+
 class Lines:
     """The moves that keep a line in order."""
 
@@ -37,7 +41,8 @@ class Lines:
     def supersede(self, record: int, mapping: int, states: Sequence[int], by: int, now: Instant) -> int:
         """Settle the older deliveries of a state line that are in these states; return how many.
 
-        `by` is the event whose state takes their place; if one of them was to go whole, it does so in its place.
+        `by` is the event whose state takes their place; if one of them was to go whole, or was a delete (before which
+        there may have been one that was), it goes whole.
         """
         marks = ",".join("?" * len(states))
         done = self._db.conn.execute(
@@ -48,7 +53,7 @@ class Lines:
             " RETURNING flags",
             (now, f"by the newer event {by}", record, mapping, *states, by, by, mapping),
         ).fetchall()
-        if any(flags & Flag.FORCED for (flags,) in done):
+        if any(flags & WHOLE for (flags,) in done):
             self.force(by, mapping)
         return len(done)
 

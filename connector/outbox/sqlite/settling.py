@@ -8,7 +8,7 @@ from connector.domain.delivery import DeliveryState
 from connector.outbox.port import Settled, Settlement
 from connector.outbox.sqlite.database import Database
 from connector.outbox.sqlite.inbox import add_counts
-from connector.outbox.sqlite.lines import DEAD, HELD, LEASED, OF_LINE, PENDING, SUPERSEDED, Flag, Lines
+from connector.outbox.sqlite.lines import DEAD, HELD, LEASED, OF_LINE, PENDING, SUPERSEDED, WHOLE, Flag, Lines
 from connector.outbox.sqlite.links import Links
 from connector.outbox.sqlite.locks import Locks
 from connector.outbox.sqlite.owner import OWNER_SHIFT
@@ -118,7 +118,7 @@ class Settling:
             newer = self._newer(record, mapping, rank, event)
             if newer is not None:
                 state, due_at, result = SUPERSEDED, None, Settled.SUPERSEDED
-                if flags & Flag.FORCED:
+                if flags & WHOLE:
                     self._lines.force(newer, mapping)
                 reason = f"by the newer event {newer}" + (f"; before: {reason}" if reason else "")
         keeps = state == PENDING
@@ -194,7 +194,7 @@ class Settling:
             (until, *gone),
         ).fetchall()
         for delivery, record, mapping, event, rank, flags, lease in rows:
-            if flags & (Flag.AGAIN | Flag.FORCED):
+            if flags & (Flag.AGAIN | WHOLE):
                 self._force_newer(record, mapping, rank, event, flags)
             if lease >> OWNER_SHIFT in gone:
                 conn.execute("UPDATE links SET doubt_at = min(doubt_at, ?) WHERE record = ?", (now, record))

@@ -144,7 +144,7 @@ class Model:
 
     def supersede(self, line: Line, by: Delivery, now: Instant, *states: D) -> int:
         older = [one for one in self.of_line(line, *states) if one.place < by.place and not one.each and not one.exact]
-        if any(one.forced for one in older) and by.state in (D.PENDING, D.HELD):
+        if any(one.forced or one.is_delete for one in older) and by.state in (D.PENDING, D.HELD):
             self.force(by)
         for one in older:
             one.state, one.due, one.changed = D.SUPERSEDED, None, now
@@ -271,7 +271,7 @@ class Model:
         if said.state is D.PENDING and not one.each and not one.exact and newer:
             one.state, one.due, result = D.SUPERSEDED, None, Settled.SUPERSEDED
             one.reason = "by the newer event"
-            if one.forced:
+            if one.forced or one.is_delete:
                 self.force(newer[-1])
         one.lease, one.again = None, False
         if one.state is not D.PENDING:
@@ -310,7 +310,7 @@ class Model:
                         link.doubt_at = min(link.doubt_at, now)
             newer = [o for o in self.of_line(one.line, D.PENDING, D.HELD) if o.place > one.place]
             gives_way = bool(newer) and not one.each and not one.exact
-            if gives_way and (one.again or one.forced):
+            if gives_way and (one.again or one.forced or one.is_delete):
                 self.force(newer[-1])
             one.state, one.due = (D.SUPERSEDED, None) if gives_way else (D.PENDING, now)
             one.lease, one.again, one.changed = None, False, now
