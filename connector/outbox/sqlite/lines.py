@@ -29,7 +29,7 @@ class Flag:
 
 
 WHOLE: Final = Flag.FORCED | Flag.DELETE
-"""Whose place a newer state takes as a whole: after an unsent delete, what the CRM has is not what it was thought to."""
+"""Whose place a newer state takes as a whole. After an unsent delete, what the CRM has is not what was last known."""
 
 
 class Lines:
