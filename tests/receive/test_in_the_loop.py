@@ -13,6 +13,7 @@ from connector.outbox.port import NewCall, NewUnproven, OutboxBusyError, OutboxE
 from connector.receive.committer import Committer
 from tests.receive.fakes import FakeInbox
 from tests.support.clock import ManualClock
+from tests.support.until import until
 
 Calls = Sequence[NewCall | NewUnproven]
 
@@ -32,6 +33,11 @@ class Receiver:
         self.trouble: Callable[[Calls], None] = lambda calls: None
         self.inbox.fail = self._note
         self.committer.ask(lambda inbox: None)  # opens it
+        self.rest()
+
+    def rest(self) -> None:
+        """Wait until the thread has nothing left to do: what it has answered it may not have put away yet."""
+        until(lambda: self.committer._handed == 0, "the thread is at rest")
 
     def _note(self, calls: Calls) -> None:
         if calls:
@@ -104,6 +110,7 @@ def test_a_disk_that_takes_its_time_is_left_to_the_thread_for_a_while(receiver: 
     receiver.trouble = lambda _: None
     receiver.call(b"by the thread")
     receiver.go_on(2)
+    receiver.rest()
     receiver.clock.advance(3)
     receiver.call(b"by the loop")
     receiver.go_on(3)
