@@ -170,6 +170,27 @@ def test_a_delete_finds_the_record_that_was_made_anew_without_an_answer():
     assert world.states()[-1] == "delivered"
 
 
+def made_anew_without_an_answer(crm, write):
+    """The linked record was gone, another one was made, and its answer never came."""
+    crm.do(replace(write, crm_id=None))
+    return Outcome(kind=OutcomeKind.AMBIGUOUS, wrote=True, created_maybe=True, unlinked=True, reason="no answer")
+
+
+def test_s17_what_was_made_anew_without_an_answer_is_emptied_like_any_other():
+    """The city that the unanswered create brought along is taken away when the profile has none any more."""
+    world = World(SimpleMapping(when_gone=WhenGone.RECREATE))
+    world.call("create", email="a@x.nl", name="A", city="Ede")
+    world.settle()
+    world.crm.table("contacts").clear()
+    world.call("update", at=1, email="a@x.nl", name="B", city="Ede")
+    world.crm.faults = [made_anew_without_an_answer]
+    world.settle()
+    assert [contact.get("city") for contact in world.contacts()] == ["Ede"]
+    world.call("update", at=2, email="a@x.nl", name="B", city="")
+    world.wait(60_000)
+    assert [contact.get("city") for contact in world.contacts()] == [None]
+
+
 def test_a_delete_of_what_a_person_had_deleted_looks_for_nothing_else():
     """Under `when_gone: stop` nothing was made in its place: one with the same address is a colleague's."""
     world = World()

@@ -131,7 +131,9 @@ class Links:
         ).fetchone()
         link, old = row if row is not None else (self._ensure(record, destination, obj), None)
         if change.unlink:
-            conn.execute("DELETE FROM accepted WHERE link = ?", (link,))
+            # What was made anew without an answer holds what the attempt has put there (S17).
+            forget = "DELETE FROM accepted" if change.doubt_at is None else "UPDATE accepted SET known = 0"
+            conn.execute(f"{forget} WHERE link = ?", (link,))
             old = None
         values: list[tuple[str, object]] = []
         if change.certain or change.doubt_at is not None:

@@ -346,7 +346,9 @@ class Model:
         link.doubt_at = link.doubt_at if change.doubt_at is None else change.doubt_at
         if change.unlink:
             link.crm_id = None
-            link.accepted.clear()
+            if change.doubt_at is None:
+                link.accepted.clear()
+            link.accepted = {name: Accepted(known=False, hashes=one.hashes) for name, one in link.accepted.items()}
         link.gone_at = link.gone_at if change.gone_at is None else change.gone_at
         children: list[Line] = []
         if change.crm_id is not None and change.crm_id != link.crm_id:
