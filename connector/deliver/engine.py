@@ -116,9 +116,7 @@ class Engine:
         worked |= self._claim(now)
         if was_ahead and not 0 <= self.clock.elapsed() - self._routed_at < _ROUTE_EVERY:
             worked |= self._route_new(now)
-        if self._is_unsynced:  # nothing was leased after all
-            self.queue.sync()
-            self._is_unsynced = False
+        self._sync()  # if nothing was leased after all
         self._keep_house(now)
         return worked
 
@@ -153,6 +151,7 @@ class Engine:
         """Settle what has come back, and nothing more."""
         self._has_plenty = False
         self._settle_finished()
+        self._sync()
 
     def close(self) -> None:
         """Give back what was fetched of the day's budgets and not spent."""
@@ -183,6 +182,11 @@ class Engine:
         self._recovered_at = elapsed  # not before it is done: our own leases would be taken for an earlier boot's
         if ended:
             self.log("leases ended without an answer", deliveries=ended)
+
+    def _sync(self) -> None:
+        if self._is_unsynced:
+            self.queue.sync()
+            self._is_unsynced = False
 
     def _keep_house(self, now: Instant) -> None:
         """Prune a little, ever so often; oftener while there is something to prune."""

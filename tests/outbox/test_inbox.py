@@ -101,6 +101,19 @@ def test_no_address_stands_in_the_record_key():
     assert "jan" not in row.record
 
 
+def test_what_is_learnt_of_calls_holds_no_value_of_a_person():
+    """It outlives them, also when a field has the name of something that tells forms apart."""
+    db = Database(None)
+    inbox = SqliteInbox(db)
+    for number, field in enumerate(("type", "database", "collection")):
+        said = f"type=update&profile=7&database=12&fields[{field}]=Jansen&fields%5B{field}%5D=0612345678&x={number}"
+        inbox.append([call(number, body=said.encode())])
+    inbox.append([call(8, body=b"fields[type]=Jansen&type=0612345678&collection=Jansen&id=1")])
+    kinds, learnt = zip(*db.conn.execute("SELECT kind, data FROM dictionaries"), strict=True)
+    assert sorted(kinds) == ["shop//", "shop/12/"]
+    assert not any(text in data for data in learnt for text in (b"Jansen", b"0612345678"))
+
+
 def test_event_ids_are_never_used_twice(tmp_path):
     """Also not after the newest rows were pruned."""
     db = Database(tmp_path / "o.db")

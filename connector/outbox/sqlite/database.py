@@ -129,9 +129,9 @@ class Database:
         time-out, if not given).
         """
         with translated(self.path), self._lock.held(self.busy_timeout if patience is None else patience):
-            if not sync:
-                self.conn.execute("PRAGMA synchronous = NORMAL")
             try:
+                # Each time: what one transaction that failed has left must not decide about the next one.
+                self.conn.execute(f"PRAGMA synchronous = {'FULL' if sync else 'NORMAL'}")
                 self._begin(patience)
                 yield self.conn
                 self.conn.execute("COMMIT")
@@ -141,9 +141,6 @@ class Database:
                 if self.conn.in_transaction:
                     self.conn.execute("ROLLBACK")
                 raise
-            finally:
-                if not sync:
-                    self.conn.execute("PRAGMA synchronous = FULL")
 
     def _begin(self, patience: float | None) -> None:
         if patience is None:
