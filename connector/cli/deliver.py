@@ -130,7 +130,13 @@ def _listen(parts: "Delivering", wake: Path, loaded: "Loaded") -> Callable[[], N
     return reload
 
 
-_WARNINGS = {"paused", "leases ended without an answer", "the time of day jumped", "the outbox cannot be used"}
+_WARNINGS = {
+    "paused",
+    "leases ended without an answer",
+    "the time of day jumped",
+    "the outbox cannot be used",
+    "calls are odd, and taken all the same",
+}
 
 
 class _Said:
