@@ -1,6 +1,5 @@
 """What a deliverer is made of: the outbox, the mappings, the CRMs, the engine and its threads."""
 
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from connector.compose.reading import read_call
 from connector.config.model import Config, SecretRef
 from connector.config.model import Schedule as ScheduleSection
 from connector.crm.build import build_crm
+from connector.crm.overlap import rest
 from connector.deliver.destination import Destination, Mode
 from connector.deliver.engine import Engine
 from connector.deliver.limits import Limiter
@@ -81,14 +81,13 @@ def delivering(
     """Open the outbox and build the deliverer. Raises OutboxError and its kinds."""
     database = open_outbox(config)
     queue = SqliteQueue(database)
-    stopping = threading.Event()
 
     def carry_out(job: Job) -> Finished:
         gate = JobGate(job, clock, engine.limiters[job.destination], lambda: runner.is_stopping, pause)
         return perform(job, crms[job.destination].crm, gate, clock)
 
     def pause(span: Millis) -> None:
-        stopping.wait(span / SECOND)
+        rest(span / SECOND)
 
     most = {name: destination.crm.limits.concurrency for name, destination in crms.items()}
     pool = ThreadPool(config.delivery.concurrency, carry_out, most)

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from connector.domain.change import JsonValue, Many, MatchKey, Verb, WhenGone
 from connector.domain.clock import Instant, Millis
+from connector.domain.frozen import frozen
 from connector.domain.outcome import Outcome
 
 
@@ -18,7 +19,7 @@ class Association:
     crm_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Write:
     """One change, after it was compared with what the CRM last accepted.
 

@@ -10,6 +10,7 @@ from connector.domain.change import Change, Defect, MatchKey, Parent, Skip, Verb
 from connector.domain.clock import HOUR, SECOND, Instant, Millis
 from connector.domain.delivery import DeliveryState
 from connector.domain.event import Event, EventType, NotUnderstood
+from connector.domain.frozen import frozen
 from connector.domain.record import Record
 from connector.mapping.port import Deliver, Mapping
 from connector.mapping.port import Write as WritePolicy
@@ -21,7 +22,7 @@ _PARENT_LATEST: Millis = 30 * SECOND
 _WAITS = "waits for the record that it is linked to"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Attempt:
     """Send this. `keys` are the locks to take; `parents` what it is to be linked to.
 

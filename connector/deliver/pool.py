@@ -1,37 +1,65 @@
 """Threads that carry out jobs, and the one place where the deliverer waits."""
 
 import threading
-from collections import Counter, deque
+import time
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
+from connector.crm.overlap import Overlap
 from connector.deliver.work import Finished, Job
 from connector.domain.clock import Millis
 
 _FEW = 4
-_MORE = 2  # threads for each millisecond that jobs take: more could only be needed for more than 2,000 jobs a second
-_QUICK: float = 1.5  # milliseconds
-_KNOWN = 8  # jobs, before anything is said about what they take
+_MORE = 2000  # threads for each second that jobs take: more could only be needed for more than 2,000 jobs a second
+_QUICK = 0.003  # seconds: about as long as it takes to decide about so many
+_KNOWN = 16  # jobs, before anything is said about what they take
 _LOOK_AGAIN = 0.02  # seconds: more threads begin when the first jobs turn out to take long
+
+
+@dataclass(slots=True)
+class _Run:
+    """What one thread does from one wait for jobs to the next. `began` in seconds.
+
+    `is_open`: it will look for another job before it waits for anything.
+    """
+
+    overlap: Overlap
+    began: float = 0
+    ended: int = 0
+    is_open: bool = False
 
 
 class ThreadPool:
     """See `connector.deliver.work.Pool`. At most `size` jobs at a time, and `most` of each destination.
 
-    While jobs end at once, a few threads get through more of them than many: those would only pass the interpreter
-    round. For the same reason who waits is then woken when the last job has ended, not by each. Threads start when they
-    are first needed.
+    While jobs end at once, one thread carries out all of them, and they wait for their answers together: threads would
+    only pass the interpreter round. For the same reason who waits is then woken when the last job has ended, not by
+    each. Else each job has a thread. Threads start when they are first needed. `now` in seconds.
     """
 
-    def __init__(self, size: int, perform: Callable[[Job], Finished], most: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        size: int,
+        perform: Callable[[Job], Finished],
+        most: Mapping[str, int] | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._size = size
         self._perform = perform
         self._most = most or {}
+        self._now = now
         self._jobs: deque[Job] = deque()
+        self._open: Counter[str] = Counter()  # by destination: those that wait, and those at work
         self._at_work: Counter[str] = Counter()
-        self._took: float = 0  # milliseconds, of the last jobs on average
-        self._ended = 0
+        self._took: dict[str, deque[float]] = defaultdict(partial(deque, maxlen=_KNOWN))
+        self._usual: dict[str, float] = {}
+        self._moved_at: float = 0  # when a job last began or ended
         self._free = threading.Condition()
         self._idle = 0
+        self._called = False  # a thread, which has not come yet
+        self._runs: list[_Run] = []
         self._closed = False
         self._finished: deque[Finished] = deque()
         self._woken = threading.Event()
@@ -43,43 +71,88 @@ class ThreadPool:
         self._busy += 1
         with self._free:
             self._jobs.append(job)
-            if self._idle:
-                self._free.notify()
-            elif len(self._threads) < self._size:
-                thread = threading.Thread(target=self._work, name=f"deliver-{len(self._threads)}", daemon=True)
-                self._threads.append(thread)
-                thread.start()
+            self._open[job.destination] += 1
+            if not ((self._called or any(run.is_open for run in self._runs)) and self.is_quick):
+                self._call()
+
+    def _call(self) -> None:
+        """Let one more thread look for jobs."""
+        if self._idle:
+            self._called = True
+            self._free.notify()
+        elif len(self._threads) < self._size:
+            self._called = True
+            thread = threading.Thread(target=self._work, name=f"deliver-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
     def _work(self) -> None:
-        while (job := self._next()) is not None:
-            result = self._perform(job)
-            with self._free:
-                self._at_work[job.destination] -= 1
-                self._took += (result.took - self._took) / 16
-                self._ended += 1
-                if self._idle and self._jobs:
-                    self._free.notify()
-            self._finished.append(result)
-            if not (self.is_quick and (self._jobs or self._at_work.total())):
-                self._woken.set()
+        run = _Run(Overlap())
+        self._runs.append(run)
+        while (job := self._next(run)) is not None:
+            run.overlap.run(partial(self._carry_out, job, run), partial(self._another, run))
 
-    def _next(self) -> Job | None:
+    def _carry_out(self, job: Job, run: _Run) -> None:
+        waited = run.overlap.waited
+        result = self._perform(job)
+        with self._free:
+            run.ended += 1
+            self._moved_at = self._now()
+            # What others of the run did meanwhile is not this one's: but if they hold each other up, that shows.
+            self._note(job.destination, max(run.overlap.waited - waited, (self._moved_at - run.began) / run.ended))
+            self._at_work[job.destination] -= 1
+            self._open[job.destination] -= 1
+            if self._jobs and self._idle and not self.is_quick:
+                self._free.notify()
+            self._finished.append(result)
+            is_awaited = not self.is_quick
+        if is_awaited:
+            self._woken.set()
+
+    def _note(self, destination: str, took: float) -> None:
+        """Keep what a job took. A quarter took less than the usual: the others may have waited for the engine."""
+        last = self._took[destination]
+        last.append(took)
+        self._usual[destination] = sorted(last)[len(last) // 4] if len(last) == _KNOWN else 1.0
+
+    def _another(self, run: _Run) -> Callable[[], None] | None:
+        """Return what else a thread can do while it waits for an answer; only while jobs end at once."""
+        with self._free:
+            job = self._take(self._size) if self.is_quick and not self._closed else None
+            run.is_open = job is not None
+        return None if job is None else partial(self._carry_out, job, run)
+
+    def _next(self, run: _Run) -> Job | None:
         """Wait for a job that may begin; None when there will be no more."""
         with self._free:
             while not self._closed:
-                if self._at_work.total() < min(self._size, max(_FEW, round(self._took * _MORE))):
-                    for place, job in enumerate(self._jobs):
-                        if self._at_work[job.destination] < self._most.get(job.destination, self._size):
-                            del self._jobs[place]
-                            self._at_work[job.destination] += 1
-                            return job
+                usual = max((self._usual.get(name, 0.0) for name, open_ in self._open.items() if open_), default=0.0)
+                job = self._take(self._size if self.is_quick else min(self._size, max(_FEW, round(usual * _MORE))))
+                self._called = False
+                if job is not None:
+                    run.began, run.ended, run.is_open = self._now(), 0, True
+                    return job
                 self._idle += 1
                 self._free.wait(_LOOK_AGAIN if self._jobs else None)
                 self._idle -= 1
             return None
 
+    def _take(self, most: int) -> Job | None:
+        """Return a job that may begin when `most` are at work at a time, if there is one."""
+        if self._jobs and self._at_work.total() < most:
+            for place, job in enumerate(self._jobs):
+                if self._at_work[job.destination] < self._most.get(job.destination, self._size):
+                    del self._jobs[place]
+                    self._at_work[job.destination] += 1
+                    self._moved_at = self._now()
+                    return job
+        return None
+
     def finished(self) -> Sequence[Finished]:
         """Return the jobs that have ended since the last call."""
+        if self._jobs and self.is_quick and self._now() - self._moved_at > _LOOK_AGAIN:
+            with self._free:  # who is at it is held up
+                self._call()
         results = []
         while self._finished:
             results.append(self._finished.popleft())
@@ -97,8 +170,10 @@ class ThreadPool:
 
     @property
     def is_quick(self) -> bool:
-        """Whether the last jobs took hardly any time."""
-        return self._took < _QUICK and self._ended >= _KNOWN
+        """Whether jobs of all destinations that any are open for take hardly any time."""
+        usual = self._usual
+        known = [usual.get(name, 1.0) for name, open_ in self._open.items() if open_]
+        return bool(known) and max(known) < _QUICK
 
     @property
     def busy(self) -> int:

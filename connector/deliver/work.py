@@ -1,19 +1,19 @@
 """Attempts on their way to a CRM, and the gate that each request has to pass."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from connector.crm.port import Crm
 from connector.deliver.limits import Limiter
 from connector.deliver.plan import Attempt
 from connector.domain.clock import SECOND, Clock, Instant, Millis
+from connector.domain.frozen import frozen
 from connector.domain.outcome import Outcome, OutcomeKind
 
 _JUMP: Millis = 5 * SECOND  # less is a clock that is set right little by little
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Leased:
     """An attempt and its lease."""
 
@@ -21,7 +21,7 @@ class Leased:
     lease: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Job:
     """Attempts that go to the CRM together. `send_by` is the last moment a request may leave (clock.elapsed).
 
@@ -42,7 +42,7 @@ class Job:
         return self.destination, f"{self.destination}/{self.object}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Finished:
     """A job with its outcomes, and what it took."""
 

@@ -3,9 +3,10 @@
 import hashlib
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from connector.domain.change import Change, JsonValue
+from connector.domain.frozen import frozen
 
 HASH_BYTES = 6
 DIGEST_BYTES = 16
@@ -13,7 +14,7 @@ EMPTY = b"\0" * HASH_BYTES
 """Stands for a value that is certainly empty at the CRM, as far as this mapping ever wrote it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Accepted:
     """Keyed hashes of the values that the CRM last accepted from one mapping, by field path.
 
@@ -35,7 +36,7 @@ NOTHING = Accepted(known=False)
 """Nothing was ever accepted."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Difference:
     """What a change brings. `changed` is sent to a linked record, `full` to one that was found or is made.
 

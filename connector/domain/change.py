@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
+from connector.domain.frozen import frozen
 from connector.domain.record import Record
 
 JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
@@ -41,7 +42,7 @@ class Many(StrEnum):
     OLDEST = "oldest"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class MatchKey:
     """One way to recognise the CRM's record: the CRM field's name and the value, never empty."""
 
@@ -59,7 +60,7 @@ class Parent:
     record: Record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Change:
     """The wanted state of one CRM record, by one mapping.
 

@@ -3,13 +3,13 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from connector.domain import dutchtime
 from connector.domain.clock import DAY, SECOND, Instant
 from connector.domain.document import Document
 from connector.domain.event import Event, EventType, Fault, NotUnderstood, Rank, TimeFrom
+from connector.domain.frozen import frozen
 from connector.domain.note import Note, NoteKind
 from connector.domain.reading import Reading, Shape, read_body
 from connector.domain.record import Record, RecordKind
@@ -123,7 +123,7 @@ def _type(values: Mapping[str, str]) -> EventType:
 # ── which record ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class _Ids:
     record: Record
     profile: str | None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from connector.domain.charset import find_charset, to_text
+from connector.domain.frozen import frozen
 from connector.domain.note import Note, NoteKind
 
 OFF: Final = frozenset({"", "0", "false", "no", "off"})
@@ -22,7 +23,7 @@ class Interests:
     off: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Document:
     """The content of a call. `maps` has fields, updated and parameters as far as they came; None is never a value.
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from connector.domain.clock import Instant
+from connector.domain.frozen import frozen
 from connector.domain.note import Note
 from connector.domain.record import Record
 
@@ -36,7 +37,7 @@ class TimeFrom(StrEnum):
     ARRIVAL = "arrival"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Event:
     """What one call says. What is unknown is None, never an empty string or an empty mapping.
 

@@ -6,11 +6,13 @@ repeated key's last value wins, text after a closing bracket is dropped.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, TypeAlias
 
-from connector.domain.charset import UTF_8, find_charset, to_text
+from connector.domain.charset import find_charset, to_text
+from connector.domain.frozen import frozen
 from connector.domain.note import Note
 
 FLAT: Final = ("fields", "parameters")
@@ -47,6 +49,7 @@ class Branch(dict[str, "str | Branch"]):
 
 
 Node: TypeAlias = str | Branch
+_Path: TypeAlias = tuple[str | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ class FormError:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Form:
     """A form's content. `flat` has `fields` and `parameters`, as far as they came; `values` all the rest."""
 
@@ -81,7 +84,7 @@ class Form:
 DEFAULT_BOUNDS: Final = Bounds()
 
 
-def decode_form(body: bytes, charset: str = "", bounds: Bounds = DEFAULT_BOUNDS) -> Form | FormError:  # noqa: C901, PLR0912 - one loop, unrolled for speed
+def decode_form(body: bytes, charset: str = "", bounds: Bounds = DEFAULT_BOUNDS) -> Form | FormError:
     """Decode a body whose header names `charset` (may be empty: UTF-8).
 
     A value or name that is not valid in the character set is read as windows-1252, by itself (see `charset.to_text`);
@@ -93,88 +96,107 @@ def decode_form(body: bytes, charset: str = "", bounds: Bounds = DEFAULT_BOUNDS)
     known = find_charset(charset)
     text = partial(_text, codec=known.codec)
     is_ascii = body.isascii()
-    places = _PLACES if is_ascii or known.codec == UTF_8 else {}  # in others, ASCII may mean something else
-    values = Branch()
-    flat: dict[str, dict[str, str]] = {}
+    keys, values = _split(body)
+    values = [text(value) if not is_ascii or "%" in value else value for value in values]
+    layout = _layout(keys, text, bounds)
+    if isinstance(layout, FormError):
+        return layout
+    top = Branch()
     branches = 0
-    for pair in _prepared(body).split("&"):
-        key, _, value = pair.partition("=")
-        place = places.get(key)
-        if place is not None and len(key) <= bounds.key:
-            if "%" in value or not is_ascii:
-                value = text(value)
-            top, name = place
-            if not top:
-                values[name] = value
-            elif top in flat:
-                flat[top][name] = value
-            else:
-                flat[top] = {name: value}
+    for number, name, rest in layout.top:
+        if rest is None:
+            top[name] = values[number]
             continue
-        if len(key) > bounds.key:
+        path = _path(name, rest, bounds.depth)
+        if path is None:
+            return FormError("depth", f"brackets nested deeper than {bounds.depth}")
+        branches += _store(top, path, values[number])
+        if branches > bounds.pairs:
+            return FormError("pairs", f"more than {bounds.pairs} branches")
+    flat = {
+        name: dict(zip(inner, [values[number] for number in numbers], strict=True))
+        for name, inner, numbers in layout.flat
+    }
+    return Form(top, flat, known.notes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Where the values of a form go, which its keys alone decide.
+
+    `top` has what PHP's rules hold for, in its order: the number of the pair, its name, and what follows the first `[`.
+    `flat` has the names and the numbers of the pairs in `fields` and `parameters`.
+    """
+
+    top: tuple[tuple[int, str, str | None], ...]
+    flat: tuple[tuple[str, tuple[str, ...], tuple[int, ...]], ...]
+
+
+_LAYOUTS: Final[dict[tuple[int, tuple[str, ...]], _Layout]] = {}
+"""Layouts of forms that came before, since the same thirty keys come with each call; by the longest key and the keys.
+
+Keys only, in ASCII and standing for ASCII (what else means depends on the character set), and bounded.
+"""
+_KNOWN_KEY: Final = 128
+_KNOWN_KEYS: Final = 200
+_MOST_KNOWN: Final = 200
+
+
+def _layout(keys: tuple[str, ...], text: Callable[[str], str], bounds: Bounds) -> _Layout | FormError:
+    """Return where values go; remembered, if the keys are usual ones."""
+    known = _LAYOUTS.get((bounds.key, keys))
+    if known is not None:
+        return known
+    made = _lay_out(keys, text, bounds)
+    is_usual = len(keys) <= _KNOWN_KEYS and all(map(_is_usual, keys))
+    if isinstance(made, _Layout) and is_usual:
+        if len(_LAYOUTS) >= _MOST_KNOWN:
+            _LAYOUTS.clear()
+        _LAYOUTS[bounds.key, keys] = made
+    return made
+
+
+def _is_usual(key: str) -> bool:
+    return len(key) <= _KNOWN_KEY and key.isascii() and _unquoted(key.encode("ascii")).isascii()
+
+
+def _lay_out(keys: tuple[str, ...], text: Callable[[str], str], bounds: Bounds) -> _Layout | FormError:
+    top: list[tuple[int, str, str | None]] = []
+    flat: dict[str, tuple[list[str], list[int]]] = {}
+    for number, raw in enumerate(keys):
+        if len(raw) > bounds.key:
             return FormError("key", f"a key longer than {bounds.key} bytes")
-        raw = key
-        if "%" in key or not is_ascii:
-            key = text(key)
-        if "%" in value or not is_ascii:
-            value = text(value)
-        name, bracket, rest = key.partition("[")
+        name, bracket, rest = (text(raw) if "%" in raw or not raw.isascii() else raw).partition("[")
         name = name.lstrip(" ")
         if not name:
             continue
         if not bracket:
-            name = name.translate(_MANGLED)
-            values[name] = value
-            if raw == key:
-                _remember(places, key, "", name)
-            continue
-        if name in FLAT and "]" in rest:
-            inner = rest[: rest.rindex("]")]
-            flat.setdefault(name, {})[inner] = value
-            if raw == key:
-                _remember(places, key, name, inner)
-            continue
-        made = _store(values, _path(name.translate(_MANGLED), rest, bounds.depth), value)
-        if made is None:
-            return FormError("depth", f"brackets nested deeper than {bounds.depth}")
-        branches += made
-        if branches > bounds.pairs:
-            return FormError("pairs", f"more than {bounds.pairs} branches")
-    return Form(values, flat, known.notes)
+            top.append((number, name.translate(_MANGLED), None))
+        elif name in FLAT and "]" in rest:
+            inner, numbers = flat.setdefault(name, ([], []))
+            inner.append(rest[: rest.rindex("]")])
+            numbers.append(number)
+        else:
+            top.append((number, name.translate(_MANGLED), rest))
+    return _Layout(tuple(top), tuple((name, tuple(inner), tuple(numbers)) for name, (inner, numbers) in flat.items()))
 
 
-_COMMON: Final = tuple((f"%{code}", chr(int(code, 16))) for code in ("5B", "5D", "20", "40", "3A", "2C", "2F"))
-_COMMON_LOWER: Final = tuple((escape.lower(), character) for escape, character in _COMMON)
+_COMMON: Final = tuple((f"%{code}", chr(int(code, 16))) for code in ("20", "40", "3A", "3a", "2C", "2c", "2F", "2f"))
 
 
-_PLACES: Final[dict[str, tuple[str, str]]] = {}
-"""Where values go, for names that came before, since the same thirty come with each call: `fields`, `parameters` or
-nothing for the top, and the name in there.
+def _split(body: bytes) -> tuple[tuple[str, ...], list[str]]:
+    """Return keys and values, with their bytes as characters of the same number.
 
-Names only, in ASCII without an escape (what others mean depends on the character set), and bounded.
-"""
-_KNOWN_KEY: Final = 128
-_MOST_KNOWN: Final = 2_000
-
-
-def _remember(places: dict[str, tuple[str, str]], key: str, top: str, name: str) -> None:
-    if key.isascii() and len(key) <= _KNOWN_KEY:
-        if len(places) >= _MOST_KNOWN:
-            places.clear()
-        places[key] = (top, name)
-
-
-def _prepared(body: bytes) -> str:
-    """Undo for the whole body at once what nearly every pair has: it is most of the work, and quick here.
-
-    What these escapes stand for means nothing where pairs and keys are cut apart, and cannot become part of another
-    escape. The bytes are kept as characters of the same number.
+    What many values have is undone for all of them at once: it is most of the work, and quick here. What these escapes
+    stand for cannot become part of another escape.
     """
-    text = body.decode("latin-1").replace("+", " ")
-    if "%" in text and len(body) <= _CHUNK:
-        for escape, character in _COMMON_LOWER if "%5b" in text else _COMMON:  # a sender writes them all alike
-            text = text.replace(escape, character)
-    return text
+    pairs = body.decode("latin-1").replace("+", " ").split("&")
+    keys, _, values = zip(*[pair.partition("=") for pair in pairs], strict=True)
+    joined = "&".join(values)
+    if "%" in joined and len(joined) <= _CHUNK:
+        for escape, character in _COMMON:
+            joined = joined.replace(escape, character)
+    return keys, joined.split("&")
 
 
 def _text(raw: str, codec: str) -> str:
@@ -207,7 +229,7 @@ def _unquote_long(raw: bytes) -> bytes:
     return b"".join(pieces)
 
 
-def _path(name: str, rest: str, depth: int) -> list[str | None] | None:
+def _path(name: str, rest: str, depth: int) -> _Path | None:
     """Return the keys from the top down; None in it appends. Returns None when it is too deep.
 
     `rest` is what follows the first `[`.
@@ -221,19 +243,17 @@ def _path(name: str, rest: str, depth: int) -> list[str | None] | None:
         if end < 0:
             if len(path) == 1:
                 path[0] = f"{name}_{rest.translate(_MANGLED_REST)}"
-            return path
+            return tuple(path)
         if len(path) > depth:
             return None
         path.append(None if end == look else rest[start:end])
         if rest[end + 1 : end + 2] != "[":
-            return path
+            return tuple(path)
         start = end + 2
 
 
-def _store(top: Branch, path: list[str | None] | None, value: str) -> int | None:
-    """Store a value; return how many branches had to be made for it. No path, nothing stored: None."""
-    if path is None:
-        return None
+def _store(top: Branch, path: _Path, value: str) -> int:
+    """Store a value; return how many branches had to be made for it."""
     made = 0
     branch = top
     for step in path[:-1]:

@@ -1,9 +1,9 @@
 """What one attempt came to: a closed set, decided at the CRM's edge, where the knowledge is."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from connector.domain.clock import Instant
+from connector.domain.frozen import frozen
 
 
 class OutcomeKind(StrEnum):
@@ -38,7 +38,7 @@ class Scope(StrEnum):
     OBJECT = "object"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Outcome:
     """One attempt's result.
 

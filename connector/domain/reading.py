@@ -1,13 +1,13 @@
 """From the bytes of a call to what they say: the content type decides, a look at the bytes where it says nothing."""
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from connector.domain.document import MAPS, Document, DocumentBounds, DocumentError, Interests, gather_interests
 from connector.domain.event import Fault, NotUnderstood
 from connector.domain.form import Bounds, Branch, Form, FormError, decode_form
+from connector.domain.frozen import frozen
 from connector.domain.jsondocument import parse_json
 from connector.domain.limits import DEFAULT_LIMITS, Limits
 from connector.domain.request import UnverifiedRequest
@@ -22,7 +22,7 @@ class Shape(StrEnum):
     XML = "xml"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Reading:
     """What a body says, and how it was written."""
 

@@ -1,7 +1,8 @@
 """Which Copernica record an event is about: the unit of order."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from connector.domain.frozen import frozen
 
 
 class RecordKind(StrEnum):
@@ -12,7 +13,7 @@ class RecordKind(StrEnum):
     RECIPIENT = "recipient"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Record:
     """The record key: (database, profile), (collection, subprofile) or (source, recipient in lower case).
 

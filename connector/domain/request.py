@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from connector.domain.clock import Instant
+from connector.domain.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class UnverifiedRequest:
     """A call as it came in: the raw bytes and what the connection says of them.
 
@@ -49,7 +50,7 @@ def by_name(headers: Sequence[tuple[str, str]]) -> Mapping[str, Sequence[str]]:
     return values
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class VerifiedRequest:
     """A call that was proven genuine, or comes from a source that is trusted by other means.
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from connector.domain.clock import Instant
+from connector.domain.frozen import frozen
 from connector.domain.request import UnprovenRequest, VerifiedRequest
 
 
@@ -49,7 +50,7 @@ class EventState(IntEnum):
     NOT_UNDERSTOOD = 3  # this version cannot read it: kept, visible, can be replayed
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class StoredCall:
     """A stored event: the call as it came, to be read and mapped anew."""
 

@@ -8,11 +8,12 @@ from connector.domain.accepted import Accepted
 from connector.domain.clock import Instant, Millis
 from connector.domain.delivery import DeliveryState, Priority
 from connector.domain.event import Event, NotUnderstood
+from connector.domain.frozen import frozen
 from connector.domain.record import Record
 from connector.outbox.calls import StoredCall
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Route:
     """One mapping's claim on an event.
 
@@ -41,7 +42,7 @@ class Routed:
     revived: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class LinkView:
     """What the outbox knows of the CRM's record for (destination, object, record).
 
@@ -61,7 +62,7 @@ class LinkView:
     accepted: Accepted = field(default_factory=lambda: Accepted(known=False))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Due:
     """A delivery whose time has come, with all that deciding about it needs.
 
@@ -99,7 +100,7 @@ class ParentView:
     coming: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Take:
     """Wish to lease a delivery. `event_id` is the event that was decided on: an ID of a delivery may be used again.
 
@@ -125,7 +126,7 @@ class Take:
     removes: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class LinkChange:
     """How an attempt changes the link. What is None stays as it is; `unlink` takes the CRM ID away.
 
@@ -153,7 +154,7 @@ class ParentLink:
     tried: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Settlement:
     """The end of an attempt, or a decision that needed none (`lease` None: only if it is still pending and unchanged).
 

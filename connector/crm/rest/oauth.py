@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+from connector.crm.overlap import alone
 from connector.crm.presets.model import OAuth2, Reset
 from connector.crm.rest import jsonpath, moments, redact, template
 from connector.crm.rest.answer import Answer, NoAnswer
@@ -81,7 +82,7 @@ class OAuth:
         return token.expires_at - self._auth.early * SECOND > self._clock.now()
 
     def _get(self, *, not_this: str | None) -> Authorised | NoToken:
-        with self._lock:
+        with alone(), self._lock:
             if self._failed is not None and self._clock.elapsed() - self._failed[0] < _AFTER_FAILURE:
                 return self._failed[1]
             try:

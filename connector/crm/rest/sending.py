@@ -15,6 +15,7 @@ from connector.crm.rest.request import CompiledStep
 from connector.crm.rest.template import Scope, UnusableError
 from connector.crm.rest.wire import Wire
 from connector.domain.clock import SECOND, Clock, Instant
+from connector.domain.frozen import frozen
 
 
 class Special(Enum):
@@ -27,7 +28,7 @@ class Special(Enum):
 ReplyKind: TypeAlias = Kind | Special
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Reply:
     """What one request came to. `got` are the captures."""
 

@@ -26,6 +26,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.poolmanager import PoolManager, ProxyManager
 
+from connector.crm.overlap import wait_beside_others
 from connector.crm.presets.model import Timeouts
 from connector.crm.rest.answer import Answer, NoAnswer
 
@@ -34,6 +35,7 @@ logging.getLogger("urllib3").setLevel(logging.ERROR)  # below that its messages 
 IDLE_LIMIT = 20.0
 """Seconds after which a kept connection is not used again: the other side may be about to close it."""
 
+_AT_LEAST = 1.0  # second, to read an answer that is here
 _CHUNK = 64 * 1024
 _HOSTS = 16  # a destination has one host, and one more for its tokens
 _TARGET = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]++|%[0-9A-F]{2})*+")
@@ -207,6 +209,11 @@ class Wire:
         try:
             _wait_at_most(conn.sock, patience)
             conn.sock.sendall(said)
+            came = wait_beside_others(conn.sock, time.monotonic() + patience)
+            if came:  # others may have held us up since it came
+                deadline = max(deadline, time.monotonic() + _AT_LEAST)
+            elif came is not None:
+                raise TimeoutError("no answer")  # noqa: TRY301 - as the reading would
             response = HTTPResponse(_Source(conn.sock, deadline, patience), method=outgoing.method)  # type: ignore[arg-type]
             try:
                 response.begin()
