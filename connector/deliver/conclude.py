@@ -112,6 +112,8 @@ def _parents(attempt: Attempt, outcome: Outcome) -> tuple[ParentLink, ...]:
 
     A record that was made anew has no links but those that were asked for: the others are made at once.
     """
+    if not attempt.parents:
+        return ()
     asked = {association.relation for association in attempt.write.associations}
     return tuple(
         replace(link, tried=None) if outcome.unlinked and parent.relation not in asked else link

@@ -114,5 +114,7 @@ def compare(
 
 def without_links(accepted: Accepted, relations: Collection[str]) -> Accepted:
     """Return what was accepted but for these relations: they could not be made."""
+    if not relations:
+        return accepted
     missing = {_LINK + relation for relation in relations}
     return replace(accepted, hashes={path: one for path, one in accepted.hashes.items() if path not in missing})

@@ -38,7 +38,7 @@ class Answer:
         if not self.body.strip():
             return jsonpath.MISSING
         try:
-            return json.loads(self.body, parse_constant=_refuse)
+            return _DECODER.decode(self.body.decode(json.detect_encoding(self.body), "surrogatepass"))
         except (ValueError, RecursionError):
             return jsonpath.MISSING
 
@@ -55,6 +55,9 @@ class Answer:
 
 def _refuse(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
 
 
 def of_item(item: Any, status: int, headers: Mapping[str, str]) -> Answer:

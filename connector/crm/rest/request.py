@@ -56,9 +56,12 @@ class CompiledStep:
         return Outgoing(self.model.method, self.url(base, scope), {**headers, **own}, body)
 
 
+_as_text = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
 def _json(payload: Any) -> bytes:
     try:
-        text = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = _as_text(payload)
     except ValueError:
         raise template.UnusableError("a number that JSON does not know cannot be sent") from None
     return text.encode("utf-8", "replace")
