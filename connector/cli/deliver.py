@@ -55,6 +55,7 @@ def _deliver(config_file: Path | None, *, drain: bool) -> int:
     from connector.compose.watching import Watch  # noqa: PLC0415
     from connector.config.weak import warnings  # noqa: PLC0415
     from connector.process.clock import SystemClock  # noqa: PLC0415
+    from connector.process.collector import collect_seldom  # noqa: PLC0415
     from connector.process.logging import configure  # noqa: PLC0415
 
     manager = Notifier.from_environment()
@@ -77,6 +78,7 @@ def _deliver(config_file: Path | None, *, drain: bool) -> int:
     manager.ready(f"delivering by {len(loaded.mappings.mappings)} mappings")
     log.info("delivering", mappings=sorted(loaded.mappings.mappings), destinations=sorted(crms))
     watch.start()
+    collect_seldom()
     clean = True
     try:
         with watch.alarmed():

@@ -11,11 +11,9 @@ from connector.crm.overlap import Overlap
 from connector.deliver.work import Finished, Job
 from connector.domain.clock import Millis
 
-_FEW = 4
-_MORE = 2000  # threads for each second that jobs take: more could only be needed for more than 2,000 jobs a second
 _QUICK = 0.003  # seconds: about as long as it takes to decide about so many
 _KNOWN = 16  # jobs, before anything is said about what they take
-_LOOK_AGAIN = 0.02  # seconds: more threads begin when the first jobs turn out to take long
+_HELD_UP = 0.02  # seconds in which nothing begins or ends, after which another thread looks for jobs
 
 
 @dataclass(slots=True)
@@ -102,8 +100,8 @@ class ThreadPool:
             self._note(job.destination, max(run.overlap.waited - waited, (self._moved_at - run.began) / run.ended))
             self._at_work[job.destination] -= 1
             self._open[job.destination] -= 1
-            if self._jobs and self._idle and not self.is_quick:
-                self._free.notify()
+            if self._jobs and not self.is_quick:
+                self._call()
             self._finished.append(result)
             is_awaited = not self.is_quick
         if is_awaited:
@@ -126,14 +124,13 @@ class ThreadPool:
         """Wait for a job that may begin; None when there will be no more."""
         with self._free:
             while not self._closed:
-                usual = max((self._usual.get(name, 0.0) for name, open_ in self._open.items() if open_), default=0.0)
-                job = self._take(self._size if self.is_quick else min(self._size, max(_FEW, round(usual * _MORE))))
+                job = self._take(self._size)
                 self._called = False
                 if job is not None:
                     run.began, run.ended, run.is_open = self._now(), 0, True
                     return job
                 self._idle += 1
-                self._free.wait(_LOOK_AGAIN if self._jobs else None)
+                self._free.wait()
                 self._idle -= 1
             return None
 
@@ -150,8 +147,8 @@ class ThreadPool:
 
     def finished(self) -> Sequence[Finished]:
         """Return the jobs that have ended since the last call."""
-        if self._jobs and self.is_quick and self._now() - self._moved_at > _LOOK_AGAIN:
-            with self._free:  # who is at it is held up
+        if self._jobs and self._now() - self._moved_at > _HELD_UP:
+            with self._free:
                 self._call()
         results = []
         while self._finished:
