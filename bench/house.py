@@ -274,6 +274,11 @@ def until_ready(program: Program) -> None:
     wait_for(lambda: _is_ok(f"http://127.0.0.1:{program.port}/readyz"), program)
 
 
+def until_said(program: Program, words: str) -> None:
+    """Wait until its log holds these words."""
+    wait_for(lambda: words in program.log.read_text("utf-8", "replace"), program)
+
+
 def _is_ok(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:

@@ -11,7 +11,7 @@ from bench.calls import Calls
 from bench.figure import CONNECTIONS, QUICK, ROUNDS, THREADS, WORKERS, Figure, Part, middle, percentile
 from bench.figures.deliver import check
 from bench.figures.receive import ALL
-from bench.house import ROOT, House, free_port, run_load, until_ready
+from bench.house import ROOT, House, free_port, run_load, until_ready, until_said
 from bench.making import making
 
 COUNT = {"ours": 1000, "plain": 300, "tuned": 400} if QUICK else {"ours": 2500, "plain": 700, "tuned": 900}
@@ -38,6 +38,7 @@ def _ours(calls: Calls, folder: Path, turn: int) -> float:
     with House(folder / "whole", calls, WORKERS, THREADS) as house:
         sink = house.sink()
         deliverer, receiver = house.deliver(), house.serve()
+        until_said(deliverer, '"delivering"')
         done = run_load(calls.file(ALL), receiver.port, count, first=turn * count, connections=CONNECTIONS)
         last = sink.wait(count, deliverer)
         began = min(line[0] for line in done["lines"])
@@ -73,6 +74,7 @@ def _huey(calls: Calls, folder: Path, turn: int, client: str) -> float:
         server = house.start("flask", gunicorn, env)
         server.port = port
         until_ready(server)
+        until_said(consumer, "consumer started")
         done = run_load(calls.file(ALL), port, count, first=turn * count, connections=CONNECTIONS)
         last = sink.wait(count, consumer)
         began = min(line[0] for line in done["lines"])

@@ -85,8 +85,10 @@ class CompiledObject:
                 found.append(association)
         return found
 
-    def in_write(self, associations: Iterable[Association]) -> dict[str, Any]:
+    def in_write(self, associations: Collection[Association]) -> dict[str, Any]:
         """Return the associations that are fields of the write, as they go into a body. Raises UnusableError."""
+        if not associations:
+            return {}
         found: dict[str, Any] = {}
         for association in associations:
             link = self.links.get(association.relation)

@@ -214,10 +214,16 @@ def _flatten(name: str, value: Any, arrays: str) -> Iterator[tuple[str, str]]:
         yield name, str(value)
 
 
+_PLAIN = {str, int, float, bool, type(None)}
+
+
 def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
     """Return fields with dotted paths as nested objects."""
     nested: dict[str, Any] = {}
     for path, value in flat.items():
+        if "." not in path and type(value) in _PLAIN:
+            nested[path] = value
+            continue
         *parents, last = path.split(".")
         here = nested
         for parent in parents:
