@@ -70,8 +70,8 @@ class Overlap:
         ready = self._poll.poll(max(0.0, min(self._until.values()) - began) * 1000)
         now = time.monotonic()
         self.waited += now - began
-        readable = {self._reading[handle]: True for handle, _ in ready}
-        for runner in readable or [runner for runner, until in self._until.items() if until <= now]:
+        readable = {self._reading[handle] for handle, _ in ready}
+        for runner in [one for one, until in self._until.items() if one in readable or until <= now]:
             del self._until[runner]
             for handle in [handle for handle, reader in self._reading.items() if reader is runner]:
                 del self._reading[handle]
