@@ -1,6 +1,7 @@
 """Bare loops of HTTP clients: THREADS threads, each takes the next body and sends it. Nothing is stored or decided.
 
-bare_client.py ours|requests URL FILE THREADS: FILE has a body a line, `requests` means `requests.post` for each.
+bare_client.py ours|requests|together URL FILE THREADS: FILE has a body a line, `requests` means `requests.post` for each,
+`together` one thread that makes as many requests at a time.
 """
 
 import itertools
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import requests
 
+from connector.crm.overlap import Overlap
 from connector.crm.presets.model import Timeouts
 from connector.crm.rest.answer import Answer
 from connector.crm.rest.wire import Outgoing, Tls, Wire
@@ -32,6 +34,10 @@ def main() -> None:
                 answer = wire.exchange(Outgoing("PUT", to, HEADERS, bodies[number]), 10)
                 assert isinstance(answer, Answer), answer
 
+    if kind == "together":
+        others = [work] * (int(threads) - 1)
+        Overlap().run(work, lambda: others.pop() if others else None)
+        return
     running = [threading.Thread(target=work) for _ in range(int(threads))]
     for thread in running:
         thread.start()
