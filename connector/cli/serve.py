@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 import structlog
@@ -20,6 +20,11 @@ from connector.domain.source import Source
 from connector.files.problem import ProblemsError
 from connector.outbox.port import Inbox, OutboxFullError
 from connector.process.clock import SystemClock
+from connector.process.collector import collect_seldom
+
+if TYPE_CHECKING:
+    from connector.http.server import Make, Parts
+    from connector.http.switchboard import Switchboard
 
 log = structlog.get_logger()
 
@@ -74,7 +79,7 @@ def _serve(config_file: Path | None, ready_file: Path | None) -> int:
             return None
         log.info("configuration read anew")
         _tell_about(new_config, new_sources)
-        return partial(parts, new_config, new_sources, clock)
+        return _settled(partial(parts, new_config, new_sources, clock))
 
     receiver = config.receiver
     settings = server.Settings(
@@ -93,11 +98,22 @@ def _serve(config_file: Path | None, ready_file: Path | None) -> int:
     # Until gunicorn has its own handlers, a stop is a stop.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(exits.DONE))
     try:
-        make = partial(parts, config, found, clock)
+        make = _settled(partial(parts, config, found, clock))
         return server.serve(settings, listeners, make, manager, reread=reread, activated=bool(handed))
     finally:
         if ready_file is not None and os.getpid() == main:
             ready_file.unlink(missing_ok=True)
+
+
+def _settled(make: "Make") -> "Make":
+    """Return what builds a worker, and then sees to its garbage."""
+
+    def run(board: "Switchboard") -> "Parts":
+        made = make(board)
+        collect_seldom()
+        return made
+
+    return run
 
 
 def _read(config_file: Path | None) -> tuple[Config, Mapping[str, Source]]:

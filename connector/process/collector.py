@@ -1,4 +1,4 @@
-"""Python's garbage collector, for a process that keeps thousands of values for a while and then lets go of them."""
+"""Python's garbage collector, for processes that make much and give nearly all of it back by themselves."""
 
 import gc
 
@@ -8,9 +8,8 @@ _ALLOCATIONS = 20_000
 def collect_seldom() -> None:
     """Look for garbage that refers to itself after 20,000 new objects, not 700; never again among those of the start.
 
-    Nearly all that the deliverer makes is given back by itself. Looking through what it remembers took a tenth of its
-    time.
+    Looking through what the deliverer remembers took a tenth of its time. What is there when this is called stays for
+    good.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(_ALLOCATIONS, 10, 10)
