@@ -114,6 +114,24 @@ def test_what_is_learnt_of_calls_holds_no_value_of_a_person():
     assert not any(text in data for data in learnt for text in (b"Jansen", b"0612345678"))
 
 
+def test_each_kind_of_form_is_learnt_by_itself():
+    """Databases, collections and e-mail events have names of their own; the first call of a kind is enough."""
+    db = Database(None)
+    inbox = SqliteInbox(db)
+    bodies = (
+        b"type=update&profile=7&database=12&fields[a]=1",
+        b"database=12&type=update&profile=8&fields[a]=1",
+        b"type=create&subprofile=7&collection=5&database=12",
+        b"id=1&type=open&recipient=jan@example.com",
+        b"id=1&recipient=jan@example.com&type=failed",
+        b"type=update&profile=7&database=12345678901234567890",
+    )
+    for number, body in enumerate(bodies):
+        inbox.append([call(number, body=body)])
+    kinds = sorted(row[0] for row in db.conn.execute("SELECT kind FROM dictionaries"))
+    assert kinds == ["shop//", "shop//failed", "shop//open", "shop/12/", "shop/5/"]
+
+
 def test_event_ids_are_never_used_twice(tmp_path):
     """Also not after the newest rows were pruned."""
     db = Database(tmp_path / "o.db")

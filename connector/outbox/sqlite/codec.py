@@ -43,8 +43,8 @@ _SAME = frozenset(  # headers that say the same in each call of a source; a valu
     )
 )
 _NAME = re.compile(rb"[A-Za-z0-9_.+-]{1,64}")
-_SCOPE = re.compile(rb"(?:^|&)(database|collection)=([0-9]{1,19})(?=&|$)")
-_EMAIL_TYPE = re.compile(rb"(?:^|&)type=(click|open|delivery|bounce|failure|failed)(?=&|$)")
+_LONGEST_NUMBER = 19  # digits
+_EMAIL_TYPES = frozenset((b"click", b"open", b"delivery", b"bounce", b"failure", b"failed"))
 _GLANCE = 1024  # bytes of the body
 _SIGNATURE = 'signature="'
 _MOST_NAMES = 500
@@ -64,11 +64,20 @@ def kind(request: UnverifiedRequest) -> str:
 
     It stays in the file, so it holds a form's own numbers and nothing that a field could say of a person.
     """
-    begin = request.body[:_GLANCE]
-    scopes = dict(_SCOPE.findall(begin))
-    scope = scopes.get(b"collection") or scopes.get(b"database", b"")
-    email = _EMAIL_TYPE.search(begin)
-    return f"{request.source}/{scope.decode()}/{email[1].decode() if email else ''}"
+    begin = b"&" + request.body[:_GLANCE]
+    scope = _number(begin, b"&collection=") or _number(begin, b"&database=")
+    email = _said(begin, b"&type=")
+    return f"{request.source}/{scope}/{email.decode() if email in _EMAIL_TYPES else ''}"
+
+
+def _said(begin: bytes, name: bytes) -> bytes:
+    _, _, rest = begin.rpartition(name)  # a regular expression for the same takes ten times as long
+    return rest.partition(b"&")[0]
+
+
+def _number(begin: bytes, name: bytes) -> str:
+    said = _said(begin, name)
+    return said.decode() if said.isdigit() and len(said) <= _LONGEST_NUMBER else ""
 
 
 def learn(request: UnverifiedRequest) -> bytes:
