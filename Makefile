@@ -8,7 +8,7 @@ FUZZ   ?= .venv-fuzz
 SECONDS_EACH ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test simulate mutants conformance torture kills commits real-servers bench plots fuzz fuzz-guided check format wheel clean
+.PHONY: help setup demo test simulate mutants conformance torture kills commits real-servers bench plots stages fuzz fuzz-guided check format wheel clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ bench: setup ## the figures of speed, size and calls to the CRM, under 10 min (O
 
 plots: setup ## draw what the last whole `make bench` has found into docs/
 	@$(BIN)/python -m bench.plot
+
+stages: setup ## where a delivery's processor time goes, stage by stage (ARGS=3000: so many deliveries)
+	@$(BIN)/python -m bench.stages $(ARGS)
 
 fuzz: setup ## fuzz decoder, XML, signature, key record and HTTP edge; prints inputs and branch coverage (ARGS="--seconds 600")
 	@$(BIN)/python -m tests.fuzz $(ARGS)

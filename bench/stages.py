@@ -1,4 +1,4 @@
-"""Where a delivery's processor time goes: `python -m bench.stages [DELIVERIES]`, a CRM that answers at once.
+"""Where a delivery's processor time goes: `make stages`, a CRM that answers at once.
 
 The deliverer runs in this process. The functions below are timed by the processor time of the engine's thread, each
 without those that it calls; sending is what the process used beside that thread. Timing costs some µs for each of them.
