@@ -61,8 +61,11 @@ class Switchboard:
         self._go_on()
 
     def flush(self) -> None:
-        """Do what was put off, and go on with the calls that waited for it: at the end of each round of the loop."""
-        if self._later:
+        """Do what was put off, and go on with the calls that waited for it: at the end of each round of the loop.
+
+        Also with those that had what they wait for before they began to wait: nobody else wakes the loop for them.
+        """
+        while self._later or self._ready:
             later, self._later = self._later, []
             for work in later:
                 work()
