@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from connector.crm.presets.model import Timeouts
+from connector.crm.rest import wire as rest_wire
 from connector.crm.rest.answer import Answer, NoAnswer
 from connector.crm.rest.wire import Outgoing, Tls, Wire
 from tests.crm import authority
@@ -161,6 +162,26 @@ def test_a_dripping_answer_ends_by_the_total_time_out(head: list[bytes]) -> None
         released.set()
     assert isinstance(answer, NoAnswer)
     assert answer.sent
+
+
+def test_what_connecting_took_is_no_time_for_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exchange has one deadline, whatever part of it is slow."""
+    made, passed, used = wire(), [0.0], []
+    lend = rest_wire._Lending.lend
+
+    def slow(pool: rest_wire._Lending, patience: float) -> object:
+        conn = lend(pool, patience)
+        passed[0] += 25
+        used.append(conn.sock)
+        return conn
+
+    monkeypatch.setattr(rest_wire._Lending, "lend", slow)
+    monkeypatch.setattr(rest_wire.time, "monotonic", lambda: passed[0])
+    with RawServer(says(reply("200 OK"))) as server:
+        answer = made.exchange(Outgoing("POST", f"{server.url}/x", {}, b"{}"), 60)
+        assert isinstance(answer, Answer)
+        assert used[0].gettimeout() == PATIENT.total - 25
+        made.close()
 
 
 def test_an_answer_beyond_the_limit_is_not_kept() -> None:

@@ -37,6 +37,7 @@ IDLE_LIMIT = 20.0
 """Seconds after which a kept connection is not used again: the other side may be about to close it."""
 
 _AT_LEAST = 1.0  # second, to read an answer that is here
+_LEAST = 0.001  # second; no time at all would be a socket that never waits
 _FIRST = 16 * 1024
 _CHUNK = 64 * 1024
 _HOSTS = 16  # a destination has one host, and one more for its tokens
@@ -215,9 +216,11 @@ class Wire:
             return NoAnswer(sent=False, why=_why(error, sent=False))
         status, usable = None, False
         try:
+            now = time.monotonic()
+            patience = max(_LEAST, min(patience, deadline - now))  # connecting took its part of the whole
             _wait_at_most(conn.sock, patience)
             conn.sock.sendall(said)
-            came = wait_beside_others(conn.sock, time.monotonic() + patience)
+            came = wait_beside_others(conn.sock, now + patience)
             if came:  # others may have held us up since it came
                 deadline = max(deadline, time.monotonic() + _AT_LEAST)
             elif came is not None:
